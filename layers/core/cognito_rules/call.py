@@ -1,0 +1,99 @@
+"""One trigger call under way: what is known, how much time is left, what the trace will say."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from cognito_rules.chain import Entry
+from cognito_rules.fields import Facts, Read
+from cognito_rules.login import format_time
+from cognito_rules.protocol import Effect, apply_effects
+from cognito_rules.store import PROFILE_MAPS, Loaded, ProfileWrite
+from cognito_rules.triggers import Kind, Trigger
+
+# Cognito gives a trigger 5 s. What is left over pays for starting, answering and the network.
+TOTAL_SECONDS = 4.4
+READ_SECONDS = 0.4
+COMMIT_SECONDS = 0.3
+CHAIN_SECONDS = 3.5
+
+
+@dataclass
+class Call:
+    """One trigger call: what is known, what was decided, what the trace will say."""
+
+    trigger: Trigger
+    facts: Facts
+    entries: Sequence[Entry]
+    at: float
+    deadline: float
+    transaction_id: str
+    loaded: Loaded = field(default_factory=Loaded)
+    record: dict[str, Any] = field(default_factory=dict)
+    memo_key: str | None = None
+    # What both triggers of a login know alike: these entries, and what they read.
+    shared: frozenset[str] = frozenset()
+    reads: tuple[Read, ...] = ()
+    reused: bool = False
+    decided_at: float = 0.0
+
+    @property
+    def now(self) -> str:
+        """The time of the call as rules see it."""
+        return format_time(datetime.fromtimestamp(self.at, UTC))
+
+    def left(self, at_most: float, *, reserved: float = 0.0) -> float:
+        """Return the seconds that a step may take, ``reserved`` ones being kept for later steps."""
+        return max(0.0, min(at_most, self.deadline - reserved - time.monotonic()))
+
+    def login_key(self, prefix: str = "login") -> str:
+        """Return the key of this person's record at this client in the table of sessions."""
+        trigger = self.trigger
+        return f"{prefix}#{trigger.pool_id}#{trigger.user_id}#{trigger.client_id}"
+
+    def know_profile(self) -> None:
+        """Add what the profile says to the facts.
+
+        Metadata that is no map stays unknown: empty, it would say that nothing is held against
+        the person.
+        """
+        profile = self.loaded.profile or {}
+        user = self.facts["user"]
+        for kind in PROFILE_MAPS:
+            held = profile.get(kind)
+            if held is not None and not isinstance(held, dict):
+                continue
+            if kind == "profile":
+                user |= {key: value for key, value in (held or {}).items() if key not in user}
+            else:
+                user[kind] = dict(held or {})
+        # As Auth0 counts: this login is one of them.
+        this_one = int(self.trigger.kind is not Kind.REFRESH)
+        self.facts["stats"] = {"logins_count": self.loaded.logins_count + this_one}
+
+
+def after(facts: Facts, effects: Iterable[Effect]) -> Facts:
+    """Return the facts after ``effects``, leaving the given ones as they are."""
+    changed = {k: dict(v) if isinstance(v, dict) else v for k, v in facts.items()}
+    apply_effects(changed, effects)
+    return changed
+
+
+def changes(facts: Facts, write: ProfileWrite) -> bool:
+    """Say whether a write changes what the profile held when it was read."""
+    user = facts["user"]
+    held = user if write.kind == "profile" else user.get(write.kind)
+    if held is None:
+        return True  # the profile could not be read
+    if write.only_if_missing:
+        return write.key not in held
+    if write.value is None:
+        return write.key in held
+    before = held.get(write.key)
+    # True equals 1 in Python, and not in JSON.
+    return bool(before != write.value) or json.dumps(before) != json.dumps(write.value)

@@ -1,0 +1,135 @@
+"""A chain: which rules are on, in which order, for whom, with which settings.
+
+``chain_document`` reads and checks the document that describes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from cognito_rules.errors import ChainError
+from cognito_rules.fields import Facts, lookup
+from cognito_rules.manifest import Manifest
+
+if TYPE_CHECKING:
+    from cognito_rules.rule import Rule
+
+Mode = Literal["enforce", "shadow", "off"]
+Placement = Literal["function", "inline"]
+
+EVERYONE = "*"
+
+
+@dataclass(frozen=True)
+class When:
+    """For which logins an entry runs. None means: not written, so for all."""
+
+    applications: tuple[str, ...] | None = None
+    connections: tuple[str, ...] | None = None
+
+    def matches(self, facts: Facts) -> bool:
+        """Say whether the login is of a named application and connection; names compare exactly.
+
+        A person with several linked identities matches when any of them does.
+        """
+        if self.applications is not None and EVERYONE not in self.applications:
+            names = {lookup(facts, ("client", "client_id")), lookup(facts, ("client", "name"))}
+            if names.isdisjoint(self.applications):
+                return False
+        if self.connections is not None and EVERYONE not in self.connections:
+            identities = lookup(facts, ("user", "identities")) or []
+            names = {identity.get("connection") for identity in identities}
+            names.add(lookup(facts, ("connection", "name")))
+            return not names.isdisjoint(self.connections)
+        return True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the chain: a rule with settings, in its place."""
+
+    id: str
+    index: int
+    manifest: Manifest
+    when: When = field(default_factory=When)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    mode: Mode = "enforce"
+    rollout: int = 100
+    placement: Placement = "function"
+    runs_on_refresh: bool = False
+    runs_on_client_credentials: bool = False
+    overrides: bool = False
+
+    def is_rolled_out_to(self, user_id: str) -> bool:
+        """Say whether this user belongs to the percentage for whom the entry runs."""
+        if self.rollout >= 100:
+            return True
+        digest = hashlib.sha256(f"{self.id}\x00{user_id}".encode()).digest()
+        return int.from_bytes(digest[:4]) % 100 < self.rollout
+
+
+@dataclass(frozen=True)
+class Application:
+    """A registered application: an app client of the pool under a name of the customer's."""
+
+    client_id: str
+    name: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A checked chain document."""
+
+    entries: tuple[Entry, ...]
+    applications: Mapping[str, Application]
+    refuses_unregistered: bool
+    refuses_uncommitted: bool
+    document: Mapping[str, Any]
+
+    @cached_property
+    def version(self) -> str:
+        """Digest of the document: equal for documents that mean the same."""
+        canonical = json.dumps(self.document, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @classmethod
+    def parse(
+        cls,
+        document: Mapping[str, Any],
+        catalogue: Mapping[str, Manifest],
+        *,
+        rules: Mapping[str, Rule] | None = None,
+        token_version: str = "V3_0",
+    ) -> Chain:
+        """Return the chain that ``document`` describes.
+
+        Parameters
+        ----------
+        catalogue : the manifests of the deployed rules.
+        rules : the rules whose code is at hand, for their own checks and the claims they write;
+            when given, an inline entry must be one of them.
+        token_version : of the pre token generation trigger; V1_0 cannot change access tokens.
+
+        Raises
+        ------
+        ChainError : with every problem found, each a sentence that names the entry.
+        """
+        from cognito_rules.chain_document import DocumentReader
+
+        return DocumentReader(document, catalogue, rules, token_version).read()
+
+    @classmethod
+    def parse_toml(cls, text: str, catalogue: Mapping[str, Manifest], **options: Any) -> Chain:
+        """Return the chain of a ``chain.toml``; raises ChainError, also when it is no TOML."""
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ChainError([f"chain.toml is no TOML: {error}"]) from error
+        return cls.parse(document, catalogue, **options)

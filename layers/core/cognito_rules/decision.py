@@ -1,0 +1,119 @@
+"""The memo that one trigger leaves for the next trigger of the same login.
+
+It is a memo, not a ticket: it is found under a digest of everything that decided, so equal inputs
+find the equal decision as often as they ask, for a minute, and different inputs find nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from cognito_rules.fields import (
+    EVERYTHING,
+    FIELDS,
+    NOT_PART_OF_THE_INPUT,
+    PROFILE_FIELDS,
+    TOKEN_STAGE_ONLY,
+    Facts,
+    Path,
+    Read,
+    lookup,
+    meets,
+)
+from cognito_rules.planner import Answer
+
+MAX_AGE_SECONDS = 60
+_KEEP_SECONDS = 300
+
+
+@lru_cache(maxsize=256)
+def _paths(reads: tuple[Read, ...]) -> tuple[Path, ...]:
+    """Return the fields below ``reads`` that both triggers of a login know alike."""
+    fields: set[Path] = set()
+    for read in reads:
+        if len(read.path) > 1:
+            fields.add(read.path)
+            continue
+        sections = FIELDS if read.path == EVERYTHING else {read.path[0]: FIELDS[read.path[0]]}
+        fields |= {(section, name) for section, names in sections.items() for name in names}
+    left_out = (*NOT_PART_OF_THE_INPUT, *TOKEN_STAGE_ONLY)
+    known = (path for path in fields if not any(meets(path, other) for other in left_out))
+    return tuple(sorted(known))
+
+
+def _digest(facts: Facts, paths: Iterable[Path]) -> str:
+    values = [[path, lookup(facts, path, {"unknown": True})] for path in paths]
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_of_profile(path: Path) -> bool:
+    return any(meets(path, other) for other in PROFILE_FIELDS)
+
+
+def memo_key(*who: str, reads: tuple[Read, ...], facts: Facts) -> str:
+    """Return the key of the memo.
+
+    ``who`` says who logs in where under which chain; ``reads`` of ``facts`` are the inputs.
+    """
+    inputs = _digest(facts, [path for path in _paths(reads) if not _is_of_profile(path)])
+    return "decision#" + hashlib.sha256("\x00".join((*who, inputs)).encode()).hexdigest()
+
+
+def profile_digest(reads: tuple[Read, ...], facts: Facts) -> str:
+    """Return the digest of what the decision took from the profile."""
+    return _digest(facts, [path for path in _paths(reads) if _is_of_profile(path)])
+
+
+def to_memo(
+    key: str,
+    answers: Mapping[str, Answer],
+    *,
+    transaction_id: str,
+    profiles: Iterable[str],
+    at: float,
+) -> dict[str, Any]:
+    """Return the item that remembers an allowed decision.
+
+    ``profiles`` are digests of the profile for which it holds: the one that it was taken from,
+    and, after the commit, the one that the login itself left behind.
+    """
+    entries = {
+        entry: {
+            "effects": list(answer.effects),
+            "warnings": list(answer.warnings),
+            "fault": answer.fault,
+            "message": answer.message,
+        }
+        for entry, answer in answers.items()
+    }
+    return {
+        "pk": key,
+        "transaction_id": transaction_id,
+        "profiles": list(profiles),
+        "decided_at": at,
+        # As text: the effects are ours alone to read, and hold numbers that DynamoDB would round.
+        "answers": json.dumps(entries, separators=(",", ":")),
+        "expires_at": int(at) + _KEEP_SECONDS,
+    }
+
+
+def from_memo(memo: Mapping[str, Any]) -> dict[str, Answer]:
+    """Return the remembered answers by entry id."""
+    return {
+        entry: Answer(
+            tuple(kept["effects"]), tuple(kept["warnings"]), kept["fault"], kept["message"]
+        )
+        for entry, kept in json.loads(memo["answers"]).items()
+    }
+
+
+def fits(memo: Mapping[str, Any] | None, profile: str, now: float) -> bool:
+    """Say whether a memo may be used: young enough, and of an equal profile."""
+    if memo is None or profile not in memo["profiles"]:
+        return False
+    return 0 <= now - float(memo["decided_at"]) <= MAX_AGE_SECONDS

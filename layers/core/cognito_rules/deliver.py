@@ -1,0 +1,282 @@
+"""From a rule's queue to the rule: each delivery once, later when not now, and never lost.
+
+One message is the view of one rule on one event, with a delivery for each entry of the chain. A
+delivery that was made is remembered for 15 days. What can be tried again stays on the queue, hidden
+for a growing while; what cannot is copied to the queue's dead-letter queue with the reason.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
+from aws_lambda_powertools.utilities.circuit_breaker import (
+    CircuitBreakerConfig,
+    CircuitBreakerOpenError,
+    CircuitTransition,
+    circuit_breaker,
+)
+from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyAlreadyInProgressError,
+    IdempotencyInconsistentStateError,
+    IdempotencyPersistenceLayerError,
+)
+
+from cognito_rules.delivery import Fault, Message, VendorDown, View, check_response
+from cognito_rules.logs import logger
+from cognito_rules.manifest import Manifest, catalogue
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
+        CircuitBreakerDynamoDBPersistence,
+    )
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+
+    from cognito_rules.queues import Queues
+
+REMEMBERED_SECONDS = 15 * 24 * 3600
+# Of the function's own time: what it keeps for itself after a rule, and gives a rule's cold start.
+RESERVE = 3.0
+COLD_START = 5.0
+
+FAILURES_TO_OPEN = 5
+RECOVERY_SECONDS = 30
+
+
+class Invoker(Protocol):
+    """Invokes a rule's function and returns its response, or one that holds a fault."""
+
+    def invoke(self, rule: str, request: dict[str, Any], timeout: float) -> Any:
+        """Return the response to a protocol request; ``timeout`` in seconds."""
+
+
+class Deliverer:
+    """Delivers the messages of all after_login queues.
+
+    Parameters
+    ----------
+    invoker : invokes rule functions.
+    queues : the queues that messages come from.
+    memory : Powertools' idempotency records, in SessionsTable.
+    circuits : Powertools' circuit states, in the same table.
+    rules : every manifest by rule name.
+    """
+
+    def __init__(
+        self,
+        invoker: Invoker,
+        queues: Queues,
+        memory: DynamoDBPersistenceLayer,
+        circuits: CircuitBreakerDynamoDBPersistence,
+        rules: Mapping[str, Manifest],
+    ) -> None:
+        self._invoker = invoker
+        self._queues = queues
+        self._memory = memory
+        self._circuits = circuits
+        self._rules = rules
+        self._once = IdempotencyConfig(
+            event_key_jmespath="[entry, event_id]",
+            expires_after_seconds=REMEMBERED_SECONDS,
+            hash_function="sha256",
+            raise_on_no_idempotency_key=True,
+        )
+        self._circuit = CircuitBreakerConfig(
+            failure_threshold=FAILURES_TO_OPEN,
+            recovery_timeout=RECOVERY_SECONDS,
+            success_threshold=1,  # a quiet pool would else stay half open for hours
+            handled_exceptions=(VendorDown,),
+        )
+
+    def handle(self, event: dict[str, Any], context: Any) -> Any:
+        """Deliver a batch of messages and say which ones are to come back."""
+        # An interrupted delivery is free again when this call's time is over.
+        self._once.register_lambda_context(context)
+        processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+        with processor(event["Records"], self._deliver_record, context):
+            processor.process()
+        return processor.response()
+
+    def _deliver_record(self, record: SQSRecord, lambda_context: Any) -> None:
+        """Deliver one message; raises, and so reports it as failed, when it is to come back."""
+        message = Message.of(record)
+        try:
+            self._deliver_message(message, _remaining(lambda_context))
+        except Fault:
+            raise
+        except Exception:
+            logger().exception("message failed", queue=message.queue)
+            raise
+
+    def _deliver_message(self, message: Message, remaining: Callable[[], float]) -> None:
+        try:
+            view = View.parse(message.body, self._rules)
+        except Fault as fault:
+            logger().error("message set aside", queue=message.queue, code=fault.code)
+            self._queues.set_aside(message.queue, message.body, {"reason": fault.reason})
+            return
+        faults: list[Fault] = []
+        for delivery in view.deliveries:
+            try:
+                self._deliver(message, view, delivery, remaining)
+            except Fault as fault:
+                faults.append(fault)
+        if faults:
+            # The deliveries that were made are remembered; the message is for the others.
+            default = message.default_delay()
+            delay = max(default if fault.delay is None else fault.delay for fault in faults)
+            self._queues.hide(message.queue, message.receipt_handle, delay)
+            raise faults[0]
+
+    def _deliver(
+        self, message: Message, view: View, delivery: dict[str, Any], remaining: Callable[[], float]
+    ) -> None:
+        """Make one delivery unless it was made before; raises Fault when it is to come again."""
+        facts = {
+            "rule": view.rule.name,
+            "entry": delivery["entry"],
+            "login_id": view.facts["event_id"],
+            "attempts": message.attempts,
+        }
+        made_now = False
+
+        def make(*, delivery_id: dict[str, str]) -> dict[str, str]:
+            nonlocal made_now
+            made_now = True
+            try:
+                self._invoke(view.rule, delivery["request"], remaining)
+            except Fault as fault:
+                if not fault.is_rejection:
+                    raise
+                self._set_aside(message, view, delivery, fault)
+                return {"outcome": "rejected", "code": fault.code}
+            return {"outcome": "delivered"}
+
+        once = idempotent_function(
+            make,
+            data_keyword_argument="delivery_id",
+            persistence_store=self._memory,
+            config=self._once,
+            key_prefix="idempotency",
+        )
+        try:
+            result = once(
+                delivery_id={"entry": delivery["entry"], "event_id": view.facts["event_id"]}
+            )
+        except Fault as fault:
+            self._defer_or_set_aside(message, view, delivery, fault, facts)
+        except IdempotencyAlreadyInProgressError:
+            self._defer(Fault("in_progress", retryable=True, counts=False), facts)
+        except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
+            logger().error("deliveries cannot be remembered", code=type(error).__name__, **facts)
+            raise Fault("store_unavailable", retryable=True, counts=False) from error
+        else:
+            outcome = result["outcome"] if made_now else "duplicate"
+            logger().info("delivery finished", outcome=outcome, code=result.get("code"), **facts)
+
+    def _defer_or_set_aside(
+        self,
+        message: Message,
+        view: View,
+        delivery: dict[str, Any],
+        fault: Fault,
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Set a delivery aside so that it can be replayed, when nothing else can come of it."""
+        last = message.attempts >= self._queues.redrive(message.queue).max_receives
+        if fault.retryable and not (fault.counts and last):
+            self._defer(fault, facts)
+        self._set_aside(message, view, delivery, fault)
+        logger().error("delivery set aside", reason=fault.reason, code=fault.code, **facts)
+
+    @staticmethod
+    def _defer(fault: Fault, facts: Mapping[str, Any]) -> None:
+        logger().warning("delivery deferred", code=fault.code, delay=fault.delay, **facts)
+        raise fault
+
+    def _set_aside(
+        self, message: Message, view: View, delivery: dict[str, Any], fault: Fault
+    ) -> None:
+        facts = {
+            "reason": fault.reason,
+            "code": fault.code,
+            "rule": view.rule.name,
+            "entry": delivery["entry"],
+            "login_id": view.facts["event_id"],
+            "occurred_at": view.facts["occurred_at"],
+            "attempts": message.attempts,
+            "first_sent_ms": message.sent_at,
+        }
+        self._queues.set_aside(message.queue, view.only(delivery), facts)
+
+    def _invoke(
+        self, rule: Manifest, request: dict[str, Any], remaining: Callable[[], float]
+    ) -> None:
+        """Invoke a rule behind its circuit; raises Fault unless it made the delivery."""
+        allowed = rule.timeout_ms / 1000
+        left = remaining() - RESERVE
+        if left < allowed:
+            # It would be cut off in the middle: the message comes back to a call with more time.
+            raise Fault("no_time", retryable=True, delay=1, counts=False)
+
+        def invoke() -> None:
+            timeout = min(left, allowed + COLD_START)
+            check_response(self._invoker.invoke(rule.name, request, timeout))
+
+        guarded = circuit_breaker(
+            f"circuit#{rule.name}", self._circuits, on_transition=_log_circuit, config=self._circuit
+        )(invoke)
+        try:
+            guarded()
+        except CircuitBreakerOpenError as error:
+            raise Fault("circuit_open", retryable=True) from error
+
+
+def _log_circuit(change: CircuitTransition) -> None:
+    logger().warning("circuit changed", circuit=change.circuit_name, state=str(change.to_state))
+
+
+def _remaining(context: Any) -> Callable[[], float]:
+    return lambda: context.get_remaining_time_in_millis() / 1000
+
+
+@cache
+def _deliverer() -> Deliverer:
+    import boto3
+    from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
+        CircuitBreakerDynamoDBPersistence,
+    )
+    from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+    from botocore.config import Config
+
+    from cognito_rules.aws import Aws
+    from cognito_rules.executors import RuleInvoker
+    from cognito_rules.queues import Queues
+
+    limits = Config(
+        connect_timeout=1.0, read_timeout=2.0, retries={"mode": "standard", "max_attempts": 3}
+    )
+    table, dynamodb = os.environ["SESSIONS_TABLE"], boto3.client("dynamodb", config=limits)
+    return Deliverer(
+        RuleInvoker(Aws(), os.environ["RULE_FUNCTION_PREFIX"]),
+        Queues(boto3.client("sqs", config=limits)),
+        DynamoDBPersistenceLayer(
+            table, key_attr="pk", expiry_attr="expires_at", boto3_client=dynamodb
+        ),
+        CircuitBreakerDynamoDBPersistence(
+            table, key_attr="pk", expiry_attr="expires_at", boto3_client=dynamodb
+        ),
+        catalogue(),
+    )
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    """Deliver a batch of messages from a rule's queue."""
+    return _deliverer().handle(event, context)

@@ -1,0 +1,24 @@
+"""One spelling for each e-mail address, so that addresses can be compared and hashed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def normalise_email(address: Any) -> str | None:
+    """Return the address in lower case with an ASCII domain, or None when it is malformed.
+
+    White space around it and one dot at the domain's end are dropped; a domain in other scripts
+    is converted by IDNA. Source: RFC 5321 (domains have no case), RFC 3490.
+    """
+    if not isinstance(address, str):
+        return None
+    local, _, domain = address.strip().rpartition("@")
+    domain = domain.lower().removesuffix(".")
+    if not local or not domain or any(character.isspace() for character in local + domain):
+        return None
+    try:
+        ascii_domain = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
+    return f"{local.lower()}@{ascii_domain}"

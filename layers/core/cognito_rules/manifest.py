@@ -1,0 +1,233 @@
+"""``rule.toml``: what a rule is, when it runs, what it may read, write and reach."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path as FilePath
+from typing import Any, Literal, cast, get_args
+
+from cognito_rules.configuration import Settings
+from cognito_rules.errors import ManifestError
+from cognito_rules.fields import (
+    EVERYTHING,
+    FIELDS,
+    TOKEN_STAGE_ONLY,
+    Path,
+    Read,
+    meets,
+    parse_path,
+)
+from cognito_rules.protocol import WRITABLE, seen_as
+
+Stage = Literal["sign_up", "challenge", "post_authentication", "token", "after_login"]
+OnError = Literal["deny", "continue"]
+
+STAGES: tuple[str, ...] = get_args(Stage)
+EVENT_TYPES = ("LoginCompleted", "SignUpConfirmed", "LoginDenied")
+MAX_TIMEOUT_MS = {"after_login": 20_000}
+DEFAULT_TIMEOUT_MS = {"after_login": 8_000}
+
+_REQUIRED = ("title", "summary", "category", "stage", "on_error", "reads", "writes")
+_OPTIONAL = (
+    "seed",
+    "timeout_ms",
+    "secrets",
+    "external",
+    "events",
+    "runs_on_refresh",
+    "runs_on_client_credentials",
+    "configuration",
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One rule's manifest. ``declared`` is the table as written, for the catalogue."""
+
+    name: str
+    title: str
+    summary: str
+    category: str
+    stage: Stage
+    on_error: OnError
+    reads: tuple[Read, ...]
+    writes: tuple[Path, ...]
+    seed: str = ""
+    timeout_ms: int = 1500
+    secrets: tuple[str, ...] = ()
+    external: bool = False
+    events: tuple[str, ...] = ()
+    runs_on_refresh: bool = False
+    runs_on_client_credentials: bool = False
+    settings: Settings = field(default_factory=Settings)
+    declared: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, name: str, declared: Mapping[str, Any]) -> Manifest:
+        """Return the manifest of rule ``name`` from the table of its ``rule.toml``.
+
+        Raises
+        ------
+        ManifestError : a key is missing, unknown or wrong; the message names it.
+        """
+        try:
+            return cls._parse(name, declared)
+        except ManifestError as error:
+            raise ManifestError(f"{name}/rule.toml: {error}") from error
+
+    @classmethod
+    def _parse(cls, name: str, declared: Mapping[str, Any]) -> Manifest:
+        for key in declared:
+            if key not in (*_REQUIRED, *_OPTIONAL):
+                raise ManifestError(f"unknown key {key!r}")
+        for key in _REQUIRED:
+            if key not in declared:
+                raise ManifestError(f"the key {key!r} is missing")
+        stage = _one_of("stage", declared["stage"], STAGES)
+        on_error = _one_of("on_error", declared["on_error"], get_args(OnError))
+        writes = tuple(_parse_write(text) for text in _texts("writes", declared["writes"]))
+        if stage == "after_login" and (on_error != "continue" or ("deny",) in writes):
+            raise ManifestError("an after_login rule cannot refuse a login: on_error = 'continue'")
+        runs_again = stage == "token" or (stage == "post_authentication" and ("deny",) in writes)
+        default_events = ("LoginCompleted",) if stage == "after_login" else ()
+        events = _texts("events", declared.get("events", default_events))
+        for event in events:
+            _one_of("events", event, EVENT_TYPES)
+        return cls(
+            name=name,
+            title=str(declared["title"]),
+            summary=str(declared["summary"]),
+            category=str(declared["category"]),
+            stage=cast(Stage, stage),
+            on_error=cast(OnError, on_error),
+            reads=tuple(Read.parse(text) for text in _texts("reads", declared["reads"])),
+            writes=writes,
+            seed=str(declared.get("seed", "")),
+            timeout_ms=_timeout(stage, declared.get("timeout_ms")),
+            secrets=_texts("secrets", declared.get("secrets", ())),
+            external=_flag("external", declared.get("external", False)),
+            events=events,
+            runs_on_refresh=_flag("runs_on_refresh", declared.get("runs_on_refresh", runs_again)),
+            runs_on_client_credentials=_flag(
+                "runs_on_client_credentials", declared.get("runs_on_client_credentials", False)
+            ),
+            settings=Settings.parse(declared.get("configuration", {})),
+            declared=declared,
+        )
+
+    @classmethod
+    def read(cls, path: FilePath) -> Manifest:
+        """Return the manifest in the file ``path``; the folder is the rule's name."""
+        try:
+            declared = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ManifestError(f"{path} does not exist") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ManifestError(f"{path} is no TOML: {error}") from error
+        return cls.parse(path.parent.name, declared)
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether the rule needs no secret, network, AWS call or privilege, so may run inline."""
+        return not (self.secrets or self.external or self.settings.from_template) and (
+            self.stage != "after_login"
+        )
+
+    def can_read(self, path: str) -> bool:
+        """Say whether ``path``, such as ``user.user_metadata.color``, lies in the declared reads.
+
+        A whole section is no value: the path has two parts at least.
+        """
+        parts = parse_path(path)
+        known = len(parts) > 1 and all(parts) and parts[1] in FIELDS.get(parts[0], ())
+        return known and any(
+            read.path in (EVERYTHING, parts[: len(read.path)]) for read in self.reads
+        )
+
+    @property
+    def is_guard(self) -> bool:
+        """Whether a fault of this rule refuses the login."""
+        return self.on_error == "deny"
+
+    @cached_property
+    def can_deny(self) -> bool:
+        """Whether this rule can end a login, by an effect or by a fault."""
+        return self.is_guard or any(
+            write[0] in ("deny", "mfa", "redirect") for write in self.writes
+        )
+
+    @cached_property
+    def is_barrier(self) -> bool:
+        """Whether the rule reads everything, so that nothing runs beside it."""
+        return any(read.path == EVERYTHING for read in self.reads)
+
+    @cached_property
+    def seen_writes(self) -> tuple[Path, ...]:
+        """The fields at which later rules see what this rule writes."""
+        return tuple(seen for seen in map(seen_as, self.writes) if seen is not None)
+
+    @cached_property
+    def token_stage_need(self) -> str | None:
+        """What only the token stage can tell this rule, or None."""
+        if self.stage == "token":
+            return "token rule"
+        for read in self.reads:
+            if any(meets(read.path, path) for path in TOKEN_STAGE_ONLY):
+                return str(read)
+        return None
+
+    @property
+    def grants_or_restricts(self) -> bool:
+        """Whether publishing it for every application must be written out as ``["*"]``."""
+        rights = {("deny",), ("access_token", "scopes"), ("user", "groups"), ("authorization",)}
+        return any(write in rights or write[0] in ("aws", "mfa") for write in self.writes)
+
+
+def _one_of(key: str, value: Any, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ManifestError(f"{key} is {value!r}, must be one of {', '.join(allowed)}")
+    return str(value)
+
+
+def _flag(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ManifestError(f"{key} must be true or false")
+    return value
+
+
+def _texts(key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise ManifestError(f"{key} must be a list of texts")
+    return tuple(value)
+
+
+def _timeout(stage: str, value: Any) -> int:
+    if value is None:
+        return DEFAULT_TIMEOUT_MS.get(stage, 1500)
+    longest = MAX_TIMEOUT_MS.get(stage, 3000)
+    if isinstance(value, bool) or not isinstance(value, int) or not 50 <= value <= longest:
+        raise ManifestError(f"timeout_ms must be a number from 50 to {longest}")
+    return value
+
+
+def _parse_write(text: str) -> Path:
+    path = parse_path(text)
+    known = any(path[: len(write)] == write for write in WRITABLE)
+    deepest = 3 if path[:2] in (("user", "user_metadata"), ("user", "app_metadata")) else 2
+    if not known or len(path) > deepest or path == EVERYTHING:
+        raise ManifestError(f"writes: {text!r} can be written by no effect")
+    return path
+
+
+@cache
+def catalogue() -> Mapping[str, Manifest]:
+    """Return every manifest of the deployed collection by rule name.
+
+    The file is made from the rule folders by ``make docs``; a contract test keeps it fresh.
+    """
+    text = FilePath(__file__).with_name("catalogue.json").read_text(encoding="utf-8")
+    return {name: Manifest.parse(name, table) for name, table in json.loads(text).items()}

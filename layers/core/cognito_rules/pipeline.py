@@ -1,0 +1,388 @@
+"""The login function: from a trigger's event to a decision, and from the decision to tokens.
+
+PostAuthentication and PreTokenGeneration are called in an order that Cognito does not promise, and
+sometimes only one of them is. So each decides with all that it knows, the token stage never answers
+without a decision, and a memo lets the later call reuse what the earlier one decided.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from cognito_rules import decision
+from cognito_rules.announcement import build_announcement
+from cognito_rules.call import (
+    CHAIN_SECONDS,
+    COMMIT_SECONDS,
+    READ_SECONDS,
+    TOTAL_SECONDS,
+    Call,
+    after,
+    changes,
+)
+from cognito_rules.chain import Chain, Entry
+from cognito_rules.errors import InvalidEffectError, StoreError, TriggerEventError
+from cognito_rules.executors import RuleExecutor, RuleInvoker
+from cognito_rules.fields import Facts
+from cognito_rules.logs import log_record
+from cognito_rules.planner import Answer, make_plan
+from cognito_rules.protocol import Effect
+from cognito_rules.rule import Rule
+from cognito_rules.runner import MISCONFIGURED, UNAVAILABLE, Outcome, run_plan
+from cognito_rules.store import (
+    COUNT_ONCE_SECONDS,
+    PROFILE_EFFECTS,
+    Commit,
+    Store,
+    profile_writes,
+)
+from cognito_rules.tokens import TokenPlan, beyond_version_1, token_response
+from cognito_rules.triggers import Kind, Trigger
+
+_AFTER_LOGIN = "after_login"
+
+
+class LoginRefusedError(Exception):
+    """Ends the trigger call; Cognito shows the text to the person and to the application."""
+
+
+@dataclass(frozen=True)
+class LoginFunction:
+    """Everything that one execution environment keeps between trigger calls.
+
+    roles : role key -> ARN, the closed list from template.yaml; nothing else can be granted.
+    token_version : version of the pre token generation event, V3_0 or V1_0.
+    clock : seconds since the epoch; only tests replace it.
+    """
+
+    chain: Chain
+    store: Store
+    invoker: RuleInvoker
+    inline: Mapping[str, Rule]
+    threads: ThreadPoolExecutor
+    roles: Mapping[str, str] = field(default_factory=dict)
+    token_version: str = "V3_0"
+    clock: Callable[[], float] = time.time
+
+    def handle(self, event: Any, *, started: float | None = None) -> dict[str, Any]:
+        """Return the event for Cognito, its response filled in at the token stage.
+
+        ``started`` is when the call began on the monotonic clock; its time budget runs from there.
+
+        Raises
+        ------
+        LoginRefusedError : the login is refused, or cannot be decided.
+        """
+        try:
+            trigger = Trigger.parse(event)
+        except TriggerEventError as error:
+            log_record("trigger event refused", {"reason": str(error)}, failed=True)
+            raise LoginRefusedError(f"try_again: {UNAVAILABLE}") from error
+        if trigger.kind is Kind.NOTHING:
+            return dict(event)
+        call = self._call(trigger, time.monotonic() if started is None else started)
+        try:
+            if trigger.kind is Kind.SIGNED_UP:
+                self._announce_sign_up(call)
+                return dict(event)
+            self._load(call)
+            outcome = self._decide(call)
+            self._finish(call, outcome)
+            if not trigger.is_token_stage:
+                return dict(event)
+            return {**event, "response": self._tokens(call, outcome)}
+        finally:
+            self._log(call)
+
+    def _call(self, trigger: Trigger, started: float) -> Call:
+        application = self.chain.applications.get(trigger.client_id)
+        facts = trigger.facts(application)
+        transaction_id, now = str(uuid.uuid4()), self.clock()
+        facts["transaction"]["id"] = transaction_id
+        call = Call(
+            trigger=trigger,
+            facts=facts,
+            entries=self._entries(trigger, facts),
+            at=now,
+            decided_at=now,
+            deadline=started + TOTAL_SECONDS,
+            transaction_id=transaction_id,
+        )
+        call.record = {
+            "trigger": trigger.source,
+            "client_id": trigger.client_id,
+            "user_id": trigger.user_id or None,
+            "chain": self.chain.version,
+            "started": started,
+        }
+        if application is None and self.chain.refuses_unregistered:
+            self._refuse(call, None, "application_not_registered", "access_denied", MISCONFIGURED)
+        return call
+
+    def _entries(self, trigger: Trigger, facts: Facts) -> list[Entry]:
+        """Return the entries that are on for this login, in document order."""
+
+        def runs(entry: Entry) -> bool:
+            if entry.mode == "off" or not entry.when.matches(facts):
+                return False
+            if trigger.kind is Kind.MACHINE and not entry.runs_on_client_credentials:
+                return False
+            if trigger.kind is Kind.REFRESH and not entry.runs_on_refresh:
+                return False
+            return entry.is_rolled_out_to(trigger.user_id)
+
+        return [entry for entry in self.chain.entries if runs(entry)]
+
+    def _chain_entries(self, call: Call) -> list[Entry]:
+        return [e for e in call.entries if e.manifest.stage in ("post_authentication", "token")]
+
+    # Reading ----------------------------------------------------------------------------------
+
+    def _load(self, call: Call) -> None:
+        trigger = call.trigger
+        if trigger.kind is Kind.MACHINE:
+            return
+        login_key = None
+        if trigger.kind in (Kind.AUTHENTICATED, Kind.TOKEN):
+            login_key = call.login_key()
+            self._prepare_memo(call)
+        try:
+            call.loaded = self.store.load(
+                trigger.user_id,
+                memo_key=call.memo_key,
+                login_key=login_key,
+                timeout=call.left(READ_SECONDS),
+            )
+        except StoreError as error:
+            # The profile stays unknown: rules that need it refuse or skip, as they declare.
+            call.record["store"] = str(error)
+            call.memo_key = None
+            return
+        call.know_profile()
+
+    def _prepare_memo(self, call: Call) -> None:
+        steps = make_plan(self._chain_entries(call), token_stage=False).steps
+        if not steps:
+            return
+        call.shared = frozenset(step.entry.id for step in steps)
+        call.reads = tuple(read for step in steps for read in step.entry.manifest.reads)
+        trigger = call.trigger
+        who = (trigger.pool_id, trigger.user_id, trigger.client_id)
+        under = (self.chain.version, *sorted(call.shared))
+        call.memo_key = decision.memo_key(*who, *under, reads=call.reads, facts=call.facts)
+
+    # Deciding ---------------------------------------------------------------------------------
+
+    def _decide(self, call: Call) -> Outcome:
+        given: dict[str, Answer] = {}
+        memo = call.loaded.memo
+        if memo is not None and call.memo_key is not None:
+            profile = decision.profile_digest(call.reads, call.facts)
+            if decision.fits(memo, profile, call.at):
+                given = decision.from_memo(memo)
+                call.reused = True
+                call.decided_at = float(memo["decided_at"])
+                call.transaction_id = memo["transaction_id"]
+                call.facts["transaction"]["id"] = call.transaction_id
+        plan = make_plan(
+            self._chain_entries(call), token_stage=call.trigger.is_token_stage, given=given
+        )
+        executor = RuleExecutor(self.invoker, self.inline, self.threads)
+        deadline = time.monotonic() + call.left(CHAIN_SECONDS)
+        outcome = run_plan(
+            plan,
+            call.facts,
+            executor,
+            now=call.now,
+            deadline=deadline,
+            check_answer=self._check_answer(call),
+        )
+        call.record |= {
+            "decision": "reused" if call.reused else "taken",
+            "deferred": dict(plan.deferred),
+            "entries": [vars(record) for record in outcome.records],
+        }
+        return outcome
+
+    def _check_answer(self, call: Call) -> Callable[[Entry, Sequence[Effect]], None]:
+        """Return the check of what only the deployment can judge; rules are not trusted with it.
+
+        A role is granted when template.yaml lists it, or when Cognito's own groups carry it.
+        """
+        carried = call.facts.get("aws", {}).get("roles", ())
+        grantable = {*self.roles.values(), *carried}
+
+        def check(entry: Entry, effects: Sequence[Effect]) -> None:
+            for effect in effects:
+                if effect["effect"] != "set_aws_role":
+                    continue
+                for arn in (*effect["role_arns"], *filter(None, [effect.get("preferred")])):
+                    if arn not in grantable:
+                        raise InvalidEffectError("unknown_role", f"{arn} is not in the role table")
+
+        return check
+
+    # Finishing --------------------------------------------------------------------------------
+
+    def _finish(self, call: Call, outcome: Outcome) -> None:
+        """Refuse, or make the decision last: as a memo before the token stage, committed at it."""
+        denial = outcome.run.denial or self._interruption(outcome)
+        if denial is not None:
+            entry, effect = denial
+            self._refuse(call, entry.id, effect["code"], effect["public_code"], effect["reason"])
+        call.record["outcome"] = "allow"
+        if call.trigger.kind is Kind.MACHINE:
+            return
+        answers = {entry.id: answer for entry, answer in outcome.run.enforced()}
+        if call.trigger.kind is Kind.AUTHENTICATED:
+            self._remember(call, answers)
+        else:
+            self._commit(call, outcome)
+
+    def _interruption(self, outcome: Outcome) -> tuple[Entry, Effect] | None:
+        """Return the denial for a proof or a page that nothing on this path can ask for."""
+        for entry, answer in outcome.run.enforced():
+            for effect in answer.effects:
+                if effect["effect"] == "require_mfa":
+                    return entry, _denial("mfa_required", "Please confirm your sign-in.")
+                if effect["effect"] == "redirect":
+                    return entry, _denial("interaction_required", "Please complete your sign-in.")
+        return None
+
+    def _refuse(
+        self, call: Call, entry_id: str | None, code: str, public_code: str, reason: str
+    ) -> None:
+        call.record |= {"outcome": "deny", "code": code, "entry": entry_id}
+        if call.trigger.kind is not Kind.MACHINE:
+            self._record_denial(call, code)
+        raise LoginRefusedError(f"{public_code}: {reason}")
+
+    def _record_denial(self, call: Call, code: str) -> None:
+        announcement = self._announcement(call, "LoginDenied", call.facts, code=code)
+        key = f"{call.login_key('denied')}#{code}"
+        try:
+            self.store.announce(key, announcement, at=call.at, timeout=call.left(COMMIT_SECONDS))
+        except StoreError as error:
+            call.record["store"] = str(error)
+
+    def _remember(self, call: Call, answers: Mapping[str, Answer]) -> None:
+        memo = self._memo(call, answers, [call.facts])
+        if memo is None or call.reused:
+            return
+        try:
+            self.store.remember(memo, timeout=call.left(COMMIT_SECONDS))
+        except StoreError as error:
+            # The token stage finds no memo and decides by itself.
+            call.record["store"] = str(error)
+
+    def _memo(
+        self, call: Call, answers: Mapping[str, Answer], states: Sequence[Facts]
+    ) -> dict[str, Any] | None:
+        if call.memo_key is None:
+            return None
+        shared = {entry: answer for entry, answer in answers.items() if entry in call.shared}
+        return decision.to_memo(
+            call.memo_key,
+            shared,
+            transaction_id=call.transaction_id,
+            profiles=[decision.profile_digest(call.reads, state) for state in states],
+            at=call.decided_at,
+        )
+
+    def _commit(self, call: Call, outcome: Outcome) -> None:
+        """Make the login take effect: metadata, count, announcement, memo, in one write."""
+        trigger = call.trigger
+        counts = trigger.kind is Kind.TOKEN and (
+            call.loaded.last_login_at is None
+            or call.at - call.loaded.last_login_at >= COUNT_ONCE_SECONDS
+        )
+        enforced = outcome.run.enforced()
+        effects = [effect for _, answer in enforced for effect in answer.effects]
+        final = after(call.facts, effects)
+        writes = tuple(write for write in profile_writes(effects) if changes(call.facts, write))
+        announcement = None
+        if counts:
+            first_login = call.loaded.profile is not None and call.loaded.logins_count == 0
+            announcement = self._announcement(
+                call, "LoginCompleted", final, first_login=first_login
+            )
+        memo = None
+        if trigger.kind is Kind.TOKEN and (counts or writes or not call.reused):
+            stored = [effect for effect in effects if effect["effect"] in PROFILE_EFFECTS]
+            left_behind = after(call.facts, stored)
+            left_behind["stats"] = {"logins_count": call.loaded.logins_count + 1 + int(counts)}
+            answers = {entry.id: answer for entry, answer in enforced}
+            memo = self._memo(call, answers, [call.facts, left_behind])
+        commit = Commit(
+            user_id=trigger.user_id,
+            username=trigger.username,
+            login_key=call.login_key(),
+            event_id=call.transaction_id,
+            at=call.at,
+            kinds=frozenset(call.loaded.profile or ()),
+            writes=writes,
+            counts=counts,
+            announcement=announcement,
+            memo=memo,
+        )
+        try:
+            self.store.commit(commit, timeout=call.left(COMMIT_SECONDS))
+        except StoreError as error:
+            call.record |= {"store": str(error), "commit": "failed"}
+            if self.chain.refuses_uncommitted:
+                self._refuse(call, None, "commit_failed", "try_again", UNAVAILABLE)
+
+    def _announcement(
+        self, call: Call, event_type: str, facts: Facts, **details: Any
+    ) -> str | None:
+        return build_announcement(
+            event_type,
+            [entry for entry in call.entries if entry.manifest.stage == _AFTER_LOGIN],
+            facts,
+            event_id=call.transaction_id,
+            occurred_at=call.now,
+            **details,
+        )
+
+    def _announce_sign_up(self, call: Call) -> None:
+        call.record["outcome"] = "announced"
+        announcement = self._announcement(call, "SignUpConfirmed", call.facts, first_login=True)
+        if announcement is None:
+            return
+        key = call.login_key("signup")
+        try:
+            self.store.announce(key, announcement, at=call.at, timeout=call.left(COMMIT_SECONDS))
+        except StoreError as error:
+            call.record["store"] = str(error)
+
+    # Answering --------------------------------------------------------------------------------
+
+    def _tokens(self, call: Call, outcome: Outcome) -> dict[str, Any]:
+        plan = TokenPlan.of(outcome.run.enforced(), self.roles)
+        if self.token_version == "V1_0":
+            plan.warnings += [f"needs_essentials:{lost}" for lost in beyond_version_1(plan)]
+        response = token_response(plan, call.trigger.request, version=self.token_version)
+        if plan.warnings:
+            call.record["warnings"] = plan.warnings
+        return response
+
+    def _log(self, call: Call) -> None:
+        started = call.record.pop("started")
+        call.record["transaction_id"] = call.transaction_id
+        call.record["duration_ms"] = round((time.monotonic() - started) * 1000, 1)
+        failed = "store" in call.record or "outcome" not in call.record
+        log_record("login decided", call.record, failed=failed)
+
+
+def _denial(public_code: str, reason: str) -> Effect:
+    return {
+        "effect": "deny",
+        "code": public_code,
+        "public_code": public_code,
+        "reason": reason,
+    }

@@ -1,0 +1,220 @@
+"""Run a plan: start what may start, wait, apply time limits, resolve faults by ``on_error``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from cognito_rules.chain import Entry
+from cognito_rules.errors import RuleError
+from cognito_rules.planner import CONTEXT_MISSING, Answer, Plan, Run
+from cognito_rules.protocol import check_effect
+
+MAX_AT_ONCE = 16
+UNAVAILABLE = "Sign-in is unavailable right now. Please try again."
+MISCONFIGURED = "Sign-in is unavailable, please contact support."
+
+Request = dict[str, Any]
+
+
+class Executor(Protocol):
+    """Starts rules and tells their responses; the only clock of a run."""
+
+    def now(self) -> float:
+        """Return seconds on a clock that only goes forward."""
+
+    def start(self, index: int, entry: Entry, request: Request, timeout: float) -> Any | None:
+        """Start a rule; return its response when it is already there, else None."""
+
+    def wait(self, until: float) -> list[tuple[int, Any]]:
+        """Return (index, response) of rules that answered, waiting no longer than ``until``."""
+
+
+@dataclass
+class Record:
+    """How one entry went, for the trace; times in milliseconds from the start of the run."""
+
+    entry: str
+    start_ms: int
+    ms: int = 0
+    placement: str = "function"
+    outcome: str = "running"
+    code: str | None = None
+    effects: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Outcome:
+    """A run that is decided, and how each of its entries went."""
+
+    run: Run
+    records: list[Record]
+
+
+def run_plan(
+    plan: Plan,
+    facts: Mapping[str, Any],
+    executor: Executor,
+    *,
+    now: str,
+    deadline: float,
+    check_answer: Any = None,
+) -> Outcome:
+    """Run ``plan`` until it is decided or ``deadline`` (on the executor's clock) is over.
+
+    An entry that has no answer at its own timeout or at the deadline gets its ``on_error``; shadow
+    entries are started and never waited for. ``check_answer(entry, effects)`` may refuse effects
+    that only the deployment can judge, such as roles outside the template's table.
+    """
+    run = Run(plan, dict(facts))
+    return _Runner(run, executor, now, deadline, check_answer).loop()
+
+
+class _Runner:
+    def __init__(
+        self, run: Run, executor: Executor, now: str, deadline: float, check_answer: Any
+    ) -> None:
+        self.run = run
+        self.executor = executor
+        self.now = now
+        self.begin = executor.now()
+        self.deadline = deadline
+        self.check_answer = check_answer
+        self.expires: dict[int, float] = {}
+        self.records: dict[int, Record] = {}
+
+    def loop(self) -> Outcome:
+        while True:
+            self._start_ready()
+            if self.run.is_decided:
+                break
+            until = min([self.deadline, *self._waited_for()])
+            for index, response in self.executor.wait(until):
+                self._finish(index, response)
+            self._expire()
+        return Outcome(self.run, [self.records[index] for index in sorted(self.records)])
+
+    def _waited_for(self) -> list[float]:
+        return [at for index, at in self.expires.items() if not self._step(index).is_shadow]
+
+    def _step(self, index: int) -> Any:
+        return self.run.plan.steps[index]
+
+    def _start_ready(self) -> None:
+        progressed = True
+        while progressed:
+            progressed = False
+            # Remote rules first: they work while inline ones use this thread. Shadows last.
+            ready = sorted(
+                self.run.ready(), key=lambda i: (self._step(i).is_shadow, self._is_inline(i), i)
+            )
+            for index in ready:
+                if len(self.expires) >= MAX_AT_ONCE and not self._is_inline(index):
+                    continue
+                if self._start(index):
+                    progressed = True
+                    break  # an answer may have freed, or made needless, what was ready before
+
+    def _is_inline(self, index: int) -> bool:
+        return bool(self._step(index).entry.placement == "inline")
+
+    def _start(self, index: int) -> bool:
+        """Start a step; return whether it is already answered."""
+        entry = self._step(index).entry
+        moment = self.executor.now()
+        self.records[index] = Record(entry.id, start_ms=self._ms(moment), placement=entry.placement)
+        self.run.started(index)
+        missing = self.run.missing_context(index)
+        if missing is not None:
+            self._settle(index, self._without_context(entry, missing))
+            return True
+        timeout = min(entry.manifest.timeout_ms / 1000, self.deadline - moment)
+        if timeout <= 0:
+            self._settle(index, _fault(entry, "timeout", "no time was left"))
+            return True
+        self.expires[index] = moment + timeout
+        response = self.executor.start(index, entry, self.run.request(index, self.now), timeout)
+        if response is None:
+            return False
+        self._finish(index, response)
+        return True
+
+    def _without_context(self, entry: Entry, missing: str) -> Answer:
+        if entry.manifest.is_guard:
+            return _fault(entry, CONTEXT_MISSING, f"{missing} is unknown")
+        return Answer(fault="skipped", message=f"{missing} is unknown")
+
+    def _finish(self, index: int, response: Any) -> None:
+        if self.expires.pop(index, None) is None:
+            return  # too late: its time was over
+        entry = self._step(index).entry
+        self._settle(index, read_answer(entry, response, self.check_answer))
+
+    def _settle(self, index: int, answer: Answer) -> None:
+        self.run.finish(index, answer)
+        record = self.records[index]
+        record.ms = self._ms(self.executor.now()) - record.start_ms
+        record.effects = [effect["effect"] for effect in answer.effects]
+        record.code = answer.fault
+        record.outcome = "fault" if answer.fault else "ok"
+        if answer.fault == "skipped":
+            record.outcome, record.code = "skipped", answer.message
+        if answer.denial is not None:
+            record.outcome = "deny" if not answer.fault else "fault_deny"
+            record.code = answer.fault or answer.denial["code"]
+
+    def _expire(self) -> None:
+        moment = self.executor.now()
+        for index, at in list(self.expires.items()):
+            if moment >= min(at, self.deadline):
+                del self.expires[index]
+                self._settle(index, _fault(self._step(index).entry, "timeout", "no answer in time"))
+        if moment >= self.deadline:
+            for index in self.run.unanswered:
+                entry = self._step(index).entry
+                self.records.setdefault(index, Record(entry.id, start_ms=self._ms(moment)))
+                self._settle(index, _fault(entry, "timeout", "no time was left"))
+
+    def _ms(self, moment: float) -> int:
+        return round((moment - self.begin) * 1000)
+
+
+def read_answer(entry: Entry, response: Any, check_answer: Any = None) -> Answer:
+    """Return what a rule's response means; everything that is not a legal answer is a fault."""
+    if not isinstance(response, dict) or response.get("version") != 1:
+        return _fault(entry, "invalid_answer", "no response of protocol version 1")
+    fault = response.get("fault")
+    if fault is not None:
+        known = isinstance(fault, dict) and isinstance(fault.get("code"), str)
+        code = fault["code"] if known else "invalid_answer"
+        return _fault(entry, code, str(fault.get("message", "")) if known else "")
+    effects = response.get("effects")
+    if not isinstance(effects, list):
+        return _fault(entry, "invalid_answer", "no list of effects")
+    try:
+        checked = tuple(check_effect(effect, entry.manifest.writes) for effect in effects)
+        if check_answer is not None:
+            check_answer(entry, checked)
+    except RuleError as error:
+        return _fault(entry, error.code, str(error))
+    warnings = response.get("warnings", ())
+    warnings = warnings if isinstance(warnings, list) else ()
+    return Answer(checked, tuple(str(code)[:64] for code in warnings))
+
+
+def _fault(entry: Entry, code: str, message: str) -> Answer:
+    """Return the answer of an entry that failed: nothing, or a denial for a guard."""
+    effects: tuple[dict[str, Any], ...] = ()
+    if entry.manifest.is_guard:
+        misconfigured = code == "configuration_error"
+        named = {"configuration_error": "rule_misconfigured", CONTEXT_MISSING: CONTEXT_MISSING}
+        effects = (
+            {
+                "effect": "deny",
+                "code": named.get(code, "rule_failed"),
+                "public_code": "access_denied" if misconfigured else "try_again",
+                "reason": MISCONFIGURED if misconfigured else UNAVAILABLE,
+            },
+        )
+    return Answer(effects, fault=code, message=message)

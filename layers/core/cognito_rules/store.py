@@ -1,0 +1,386 @@
+"""The two tables as the login path uses them: at most one read and one write for each trigger.
+
+Items of ``profiles``: ``USER#<sub>``. Items of ``sessions``: ``decision#<key>`` (the memo of a
+decision), ``login#<pool>#<user>#<client>`` (a committed login), ``denied#…`` and ``signup#…``. An
+item whose attribute ``announcement`` is new leaves through the table's stream.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from cognito_rules.aws import Aws, error_code
+from cognito_rules.errors import StoreError, UpstreamError
+from cognito_rules.protocol import Effect
+
+# Two sign-ins of one person at one client within this time count, and are announced, once.
+COUNT_ONCE_SECONDS = 15
+PROFILE_EFFECTS = frozenset({"set_user_metadata", "set_app_metadata", "set_profile"})
+PROFILE_MAPS = ("user_metadata", "app_metadata", "profile")
+_DAY = 24 * 3600
+_RETRYABLE = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TransactionInProgressException",
+        "InternalServerError",
+    }
+)
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+class ConditionFailedError(StoreError):
+    """Somebody else wrote first; ``reasons`` holds one code for each item of a transaction."""
+
+    retryable = False
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("a condition of the write does not hold")
+        self.reasons = reasons
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the tables know at the start of a trigger call.
+
+    ``profile`` is empty for a person whom the table does not know, None when it was not read.
+    """
+
+    profile: Mapping[str, Any] | None = None
+    memo: Mapping[str, Any] | None = None
+    last_login_at: float | None = None
+
+    @property
+    def logins_count(self) -> int:
+        """Completed logins so far."""
+        return int((self.profile or {}).get("logins_count", 0))
+
+
+@dataclass(frozen=True)
+class ProfileWrite:
+    """One key of one map of a profile to be set, or removed by None."""
+
+    kind: str
+    key: str
+    value: Any
+    only_if_missing: bool = False
+
+
+def profile_writes(effects: Iterable[Effect]) -> list[ProfileWrite]:
+    """Return what the effects store in the profile, the last one for each key."""
+    writes: dict[tuple[str, str], ProfileWrite] = {}
+    for effect in effects:
+        if effect["effect"] not in PROFILE_EFFECTS:
+            continue
+        kind = effect["effect"].removeprefix("set_")
+        key = effect["attribute"] if kind == "profile" else effect["key"]
+        earlier = writes.get((kind, key))
+        only_if_missing = bool(effect.get("only_if_missing"))
+        if earlier is not None and only_if_missing and earlier.value is not None:
+            continue
+        writes[kind, key] = ProfileWrite(kind, key, effect["value"], only_if_missing)
+    return list(writes.values())
+
+
+@dataclass(frozen=True)
+class Commit:
+    """All that takes effect when the token stage allows a login.
+
+    ``kinds`` are the attributes that the profile had when it was read.
+    """
+
+    user_id: str
+    username: str
+    login_key: str
+    event_id: str
+    at: float
+    kinds: frozenset[str]
+    writes: tuple[ProfileWrite, ...]
+    counts: bool
+    announcement: str | None
+    memo: Mapping[str, Any] | None
+
+
+class _Update:
+    """An update expression under construction; names are aliased, since keys are anything."""
+
+    def __init__(self) -> None:
+        self._clauses: dict[str, list[str]] = {"SET": [], "REMOVE": [], "ADD": []}
+        self._conditions: list[str] = []
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+
+    def _path(self, *names: str) -> str:
+        aliases = []
+        for name in names:
+            alias = f"#n{len(self._names)}"
+            self._names[alias] = name
+            aliases.append(alias)
+        return ".".join(aliases)
+
+    def _value(self, value: Any) -> str:
+        alias = f":v{len(self._values)}"
+        self._values[alias] = value
+        return alias
+
+    def set(
+        self, name: str, value: Any, *, key: str | None = None, only_if_missing: bool = False
+    ) -> None:
+        path = self._path(name) if key is None else self._path(name, key)
+        alias = self._value(value)
+        chosen = f"if_not_exists({path}, {alias})" if only_if_missing else alias
+        self._clauses["SET"].append(f"{path} = {chosen}")
+
+    def remove(self, name: str, key: str) -> None:
+        self._clauses["REMOVE"].append(self._path(name, key))
+
+    def add(self, name: str, number: int) -> None:
+        self._clauses["ADD"].append(f"{self._path(name)} {self._value(number)}")
+
+    def require(self, name: str, *, exists: bool) -> None:
+        function = "attribute_exists" if exists else "attribute_not_exists"
+        self._conditions.append(f"{function}({self._path(name)})")
+
+    def parameters(self) -> dict[str, Any]:
+        clauses = (f"{verb} {', '.join(parts)}" for verb, parts in self._clauses.items() if parts)
+        return {
+            "UpdateExpression": " ".join(clauses),
+            "ConditionExpression": " AND ".join(self._conditions),
+            "ExpressionAttributeNames": self._names,
+            "ExpressionAttributeValues": to_item(self._values),
+        }
+
+
+class Store:
+    """Reads and writes of one trigger call, within the seconds that the caller grants."""
+
+    def __init__(self, aws: Aws, *, profiles: str, sessions: str) -> None:
+        self._aws = aws
+        self._profiles = profiles
+        self._sessions = sessions
+        self._url = aws.endpoint("dynamodb") + "/"
+
+    def load(
+        self, user_id: str, *, memo_key: str | None, login_key: str | None, timeout: float
+    ) -> Loaded:
+        """Return the profile, the memo under ``memo_key`` and the last committed login.
+
+        Raises
+        ------
+        StoreError : the tables did not answer in time.
+        """
+        profile_key = f"USER#{user_id}"
+        sessions_keys = [key for key in (memo_key, login_key) if key is not None]
+        wanted: dict[str, Any] = {self._profiles: _keys([profile_key])}
+        if sessions_keys:
+            wanted[self._sessions] = _keys(sessions_keys)
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        ends = time.monotonic() + timeout
+        while wanted:
+            answer = self._call("BatchGetItem", {"RequestItems": wanted}, ends - time.monotonic())
+            for table, items in answer.get("Responses", {}).items():
+                for item in map(from_item, items):
+                    found[table, item["pk"]] = item
+            # Throttled keys come back unprocessed: ask for them again while there is time.
+            wanted = answer.get("UnprocessedKeys") or {}
+            if wanted:
+                self._pause(ends)
+        login = found.get((self._sessions, login_key or ""))
+        return Loaded(
+            profile=found.get((self._profiles, profile_key), {}),
+            memo=found.get((self._sessions, memo_key or "")),
+            last_login_at=float(login["committed_at"]) if login else None,
+        )
+
+    def remember(self, memo: Mapping[str, Any], *, timeout: float) -> None:
+        """Store the memo of a decision; an equal one may be replaced."""
+        put = {"TableName": self._sessions, "Item": to_item(memo)}
+        self._call("PutItem", put, timeout)
+
+    def announce(self, key: str, announcement: str | None, *, at: float, timeout: float) -> None:
+        """Store a record that leaves through the stream, once in 15 s for the same ``key``."""
+        put = self._announced(key, announcement, at=at, event_id=None)
+        try:
+            self._call("PutItem", put, timeout)
+        except ConditionFailedError:
+            return
+
+    def commit(self, commit: Commit, *, timeout: float) -> None:
+        """Make a login take effect: count, metadata, announcement and memo, all or nothing.
+
+        Raises
+        ------
+        StoreError : nothing was written.
+        """
+        ends = time.monotonic() + timeout
+        counts = commit.counts
+        kinds = commit.kinds
+        while True:
+            writes = self._writes(commit, counts, kinds)
+            if not writes:
+                return
+            items = {"TransactItems": list(writes.values())}
+            try:
+                self._call("TransactWriteItems", items, ends - time.monotonic())
+                return
+            except ConditionFailedError as error:
+                failed = {
+                    name
+                    for name, reason in zip(writes, error.reasons, strict=False)
+                    if reason == "ConditionalCheckFailed"
+                }
+                # A parallel sign-in was faster: this login counts with it, and the profile that
+                # it made is there now.
+                counts = counts and "login" not in failed
+                kinds = frozenset(PROFILE_MAPS) if "profile" in failed else kinds
+                self._pause(ends)
+
+    def _writes(
+        self, commit: Commit, counts: bool, kinds: frozenset[str]
+    ) -> dict[str, dict[str, Any]]:
+        writes: dict[str, dict[str, Any]] = {}
+        if counts:
+            put = self._announced(
+                commit.login_key, commit.announcement, at=commit.at, event_id=commit.event_id
+            )
+            writes["login"] = {"Put": put}
+        if counts or commit.writes:
+            writes["profile"] = {"Update": self._profile_update(commit, counts, kinds)}
+        if commit.memo is not None:
+            memo = {"TableName": self._sessions, "Item": to_item(commit.memo)}
+            writes["memo"] = {"Put": memo}
+        return writes
+
+    def _announced(
+        self, key: str, announcement: str | None, *, at: float, event_id: str | None
+    ) -> dict[str, Any]:
+        item: dict[str, Any] = {
+            "pk": key,
+            "committed_at": at,
+            "expires_at": int(at) + _DAY,
+        }
+        if event_id:
+            item["event_id"] = event_id
+        if announcement:
+            item["announcement"] = announcement
+        return {
+            "TableName": self._sessions,
+            "Item": to_item(item),
+            "ConditionExpression": "attribute_not_exists(pk) OR committed_at < :before",
+            "ExpressionAttributeValues": to_item({":before": at - COUNT_ONCE_SECONDS}),
+        }
+
+    def _profile_update(
+        self, commit: Commit, counts: bool, kinds: frozenset[str]
+    ) -> dict[str, Any]:
+        """Return the update of a profile; each metadata key by itself, so no change is lost.
+
+        ``kinds`` are the metadata maps that the profile already has.
+        """
+        update = _Update()
+        update.set("updated_at", commit.at)
+        update.set("username", commit.username)
+        if counts:
+            update.set("last_login_at", commit.at)
+            update.set("first_login_at", commit.at, only_if_missing=True)
+            update.add("logins_count", 1)
+        for kind in PROFILE_MAPS:
+            writes = [write for write in commit.writes if write.kind == kind]
+            update.require(kind, exists=kind in kinds)
+            if kind not in kinds:
+                update.set(kind, {w.key: w.value for w in writes if w.value is not None})
+                continue
+            for write in writes:
+                if write.value is None:
+                    update.remove(kind, write.key)
+                else:
+                    update.set(
+                        kind,
+                        write.value,
+                        key=write.key,
+                        only_if_missing=write.only_if_missing,
+                    )
+        return {
+            "TableName": self._profiles,
+            "Key": to_item({"pk": f"USER#{commit.user_id}"}),
+            **update.parameters(),
+        }
+
+    def _pause(self, ends: float) -> None:
+        pause = random.uniform(0.01, 0.03)
+        if time.monotonic() + pause >= ends:
+            raise StoreError("the tables did not answer in time")
+        time.sleep(pause)
+
+    def _call(self, operation: str, parameters: dict[str, Any], timeout: float) -> dict[str, Any]:
+        """Call DynamoDB, again after throttling or a server error while there is time."""
+        ends = time.monotonic() + timeout
+        body = json.dumps(parameters).encode()
+        headers = {
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
+        }
+        while True:
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise StoreError("the tables did not answer in time")
+            try:
+                response = self._aws.post("dynamodb", self._url, body, headers, timeout=left)
+                answer: dict[str, Any] = json.loads(response.data)
+            except (UpstreamError, ValueError) as error:
+                raise StoreError(f"{operation}: {error}") from error
+            if response.status == 200:
+                return answer
+            self._refuse(operation, response.status, answer)
+            self._pause(ends)
+
+    def _refuse(self, operation: str, status: int, answer: dict[str, Any]) -> None:
+        """Raise for an error that repeating does not mend; return for one that it may."""
+        code = error_code(answer)
+        if code == "ConditionalCheckFailedException":
+            raise ConditionFailedError(["ConditionalCheckFailed"])
+        if code == "TransactionCanceledException":
+            reasons = [reason.get("Code", "") for reason in answer.get("CancellationReasons", [])]
+            if "ConditionalCheckFailed" in reasons:
+                raise ConditionFailedError(reasons)
+            if {"TransactionConflict", "ThrottlingError"} & set(reasons):
+                return
+        if code in _RETRYABLE or status >= 500:
+            return
+        raise StoreError(f"{operation}: {code}")
+
+
+def _keys(keys: Iterable[str]) -> dict[str, Any]:
+    return {"Keys": [to_item({"pk": key}) for key in keys], "ConsistentRead": True}
+
+
+def to_item(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a DynamoDB item; numbers go through their JSON text, as DynamoDB keeps decimals."""
+    exact = json.loads(json.dumps(dict(values)), parse_float=Decimal)
+    return {key: _serialize(value) for key, value in exact.items()}
+
+
+def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON values of a DynamoDB item."""
+    return {key: _plain(_deserialize(value)) for key, value in item.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
