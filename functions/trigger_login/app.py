@@ -1,0 +1,14 @@
+"""The login trigger: PostAuthentication, PostConfirmation and PreTokenGeneration."""
+
+from pathlib import Path
+from typing import Any
+
+from cognito_rules.startup import CallClock, login_function
+
+_clock = CallClock()
+_login = login_function(Path(__file__).parent)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Return the event to Cognito, or refuse the login by raising."""
+    return _login.handle(event, started=_clock.started())
