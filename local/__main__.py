@@ -1,0 +1,81 @@
+"""``python -m local start``: the embedded AWS with the stack deployed, until Ctrl-C.
+
+``python -m local demo`` is in ``local.demo``.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from importlib import import_module
+
+from local.deployment import deploy
+from local.errors import LocalAwsError
+from local.server import EmbeddedAws
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 1 for a failure that one line explains."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    starting = commands.add_parser("start", help="start, deploy and stay up")
+    starting.add_argument("--port", type=int, help="TCP port on 127.0.0.1 (default: a free one)")
+    starting.add_argument("--empty", action="store_true", help="do not deploy the stack")
+    commands.add_parser("demo", help="start, deploy, sign people in, show what came out")
+    given = parser.parse_args(arguments)
+    # The context managers end what was started: SIGTERM has to reach them as Ctrl-C does, and
+    # Ctrl-C also where a shell started this in the background and so had it ignored.
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if given.command == "demo":
+            demo = import_module("local.demo")
+            return int(demo.main())
+        return start(given.port, empty=given.empty)
+    except LocalAwsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+def start(port: int | None, *, empty: bool) -> int:
+    """Stay up until Ctrl-C or SIGTERM; exit code 1 when the server ends by itself."""
+    began = time.monotonic()
+    with EmbeddedAws.started(port) as aws:
+        print(f"The embedded AWS answers at {aws.endpoint}.", flush=True)
+        if not empty:
+            for name, value in sorted(deploy(aws, say=_say).items()):
+                print(f"  {name} = {value}")
+        print(f"Ready after {time.monotonic() - began:.1f} s. Ctrl-C ends it.", flush=True)
+        print("In another shell, to use it with the AWS command line or an SDK:")
+        for name in (
+            "AWS_ENDPOINT_URL",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_REGION",
+        ):
+            print(f"  export {name}={aws.environment[name]}")
+        print(f"  export AWS_DEFAULT_REGION={aws.environment['AWS_REGION']}", flush=True)
+        try:
+            aws.wait()
+        except KeyboardInterrupt:
+            print("Stopping.", flush=True)
+            return 0
+        print(
+            f"The embedded AWS ended by itself. Its last lines:\n{aws.log_tail()}", file=sys.stderr
+        )
+        return 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _exit(number: int, frame: object) -> None:
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

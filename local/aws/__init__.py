@@ -1,0 +1,37 @@
+"""What runs inside the emulator's process: ministack, completed where it differs from AWS.
+
+Every module here completes one part, names the AWS page that it follows, and has one function
+``install()`` that puts it in place. Imports of ministack are expensive and only work in the
+emulator's own environment, so nothing is imported before ``install()``.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+# In this order: a later module builds on the earlier ones.
+COMPLETIONS = (
+    "lambda_errors",
+    "groups",
+    "calls",
+    "authentication",
+    "challenges",
+    "choice_based",
+    "custom_auth",
+    "sign_up",
+    "tokens",
+    "token_endpoint",
+    "managed_login",
+    "federation",
+    "identity_pools",
+    "sts",
+)
+
+
+def install() -> None:
+    """Put every completion in place, before the server takes its first request."""
+    for name in COMPLETIONS:
+        if find_spec(f"{__name__}.{name}") is None:
+            continue
+        module = import_module(f"{__name__}.{name}")
+        if hasattr(module, "install"):
+            module.install()

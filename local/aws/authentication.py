@@ -1,0 +1,111 @@
+"""The triggers before and after authentication.
+
+https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-authentication.html
+https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-authentication.html
+"""
+
+from typing import Any
+
+from local.aws import calls, invoke
+from local.aws.emulator import Response, cognito, error, wrap
+from local.aws.events import JsonObject, event, user_attributes, with_metadata
+
+PASSWORD_FLOWS = frozenset({"USER_PASSWORD_AUTH", "ADMIN_USER_PASSWORD_AUTH", "ADMIN_NO_SRP_AUTH"})
+# Flow -> what the app client has to allow; ministack refuses the call when it does not.
+GATED_FLOWS = {"USER_SRP_AUTH": "ALLOW_USER_SRP_AUTH", "CUSTOM_AUTH": "ALLOW_CUSTOM_AUTH"}
+SIGN_IN_STATES = frozenset({"CONFIRMED", "FORCE_CHANGE_PASSWORD", "RESET_REQUIRED"})
+
+
+def before(
+    pool: JsonObject,
+    client_id: str,
+    username: str,
+    user: JsonObject | None,
+    metadata: dict[str, str],
+) -> None:
+    """Call the pre authentication trigger; TriggerRefused stops the sign-in.
+
+    ``user`` is None for a name that does not exist; AWS calls the trigger for such a name only
+    when the app client hides whether users exist. ``metadata`` arrives as ``validationData``.
+    """
+    request: JsonObject = {"userAttributes": user_attributes(user) if user else {}}
+    if metadata:
+        request["validationData"] = metadata
+    if user is None:
+        request["userNotFound"] = True
+    invoke.call(
+        "PreAuthentication",
+        pool,
+        event(
+            "PreAuthentication_Authentication",
+            version="1",
+            pool_id=pool["Id"],
+            client_id=client_id,
+            username=username,
+            request=request,
+            response={},
+        ),
+    )
+
+
+def after(
+    pool: JsonObject, client_id: str, user: JsonObject, metadata: dict[str, str] | None
+) -> None:
+    """Call the post authentication trigger; TriggerRefused means no tokens."""
+    request: JsonObject = {"userAttributes": user_attributes(user), "newDeviceUsed": False}
+    invoke.call(
+        "PostAuthentication",
+        pool,
+        event(
+            "PostAuthentication_Authentication",
+            version="1",
+            pool_id=pool["Id"],
+            client_id=client_id,
+            username=user["Username"],
+            request=with_metadata(request, metadata),
+            response={},
+        ),
+    )
+
+
+def attempt(pool: JsonObject, client_id: str, username: Any, metadata: dict[str, str]) -> None:
+    """Call the pre authentication trigger for a name somebody typed, if AWS would."""
+    user = cognito._resolve_user(pool, username)[0]
+    if user is None:
+        if username and cognito._hides_user_existence(pool, client_id):
+            before(pool, client_id, str(username), None, metadata)
+        return
+    # A disabled or unconfirmed user is refused as such, before any trigger.
+    if user.get("Enabled", True) and user.get("UserStatus") in SIGN_IN_STATES:
+        before(pool, client_id, user["Username"], user, metadata)
+
+
+def _initiate(original: Any, data: JsonObject) -> Response:
+    """(Admin)InitiateAuth: the trigger comes before the password is looked at."""
+    client_id = data.get("ClientId", "")
+    pool = cognito._user_pools.get(data.get("UserPoolId")) or cognito._pool_for_client(client_id)[0]
+    flow = str(data.get("AuthFlow", ""))
+    if pool is not None and client_id in pool["_clients"] and _allowed(pool, client_id, flow):
+        username = (data.get("AuthParameters") or {}).get("USERNAME")
+        attempt(pool, client_id, username, calls.current().metadata)
+        user = cognito._resolve_user(pool, username)[0]
+        if flow != "CUSTOM_AUTH" and user is not None and not user.get("_password"):
+            # Somebody from an identity provider has no password, so none is right.
+            return error("NotAuthorizedException", "Incorrect username or password.")
+    response: Response = original(data)
+    return response
+
+
+def _allowed(pool: JsonObject, client_id: str, flow: str) -> bool:
+    if flow in PASSWORD_FLOWS:
+        return True
+    allowed = pool["_clients"][client_id].get("ExplicitAuthFlows") or []
+    return flow in GATED_FLOWS and (
+        GATED_FLOWS[flow] in allowed or not any(name.startswith("ALLOW_") for name in allowed)
+    )
+
+
+def install() -> None:
+    """Call the pre authentication trigger from the two operations that begin a sign-in."""
+    wrap(cognito, "_initiate_auth", _initiate)
+    wrap(cognito, "_admin_initiate_auth", _initiate)

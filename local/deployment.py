@@ -1,0 +1,165 @@
+"""Deploy the stack into the embedded AWS: ``sam build`` if something changed, ``sam deploy``."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local.errors import DeploymentError, SetUpError
+from local.server import PROJECT, STATE, EmbeddedAws
+
+# What a build reads. Anything else in the repository does not change it.
+BUILD_INPUTS = ("template.yaml", "samconfig.toml", "chain.toml", "functions", "layers", "tools")
+NOT_INPUTS = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache"})
+CONFIGURATION = "local"
+BUILT = PROJECT / ".aws-sam" / "build" / "template.yaml"
+DIGEST = STATE / "build.sha256"
+
+
+def deploy(
+    aws: EmbeddedAws,
+    *,
+    parameters: Mapping[str, str] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, str]:
+    """Build and deploy the project's template unchanged and return the stack's outputs.
+
+    Parameters
+    ----------
+    parameters : template parameters over those of samconfig.toml's ``[local]``.
+    say : told in a line each what happens, as it begins.
+
+    Raises
+    ------
+    SetUpError : there is no ``sam`` in this environment.
+    DeploymentError : with the first lines that say why, or CloudFormation's first failed resource.
+    """
+    build(aws, say=say)
+    say("Deploying with sam deploy.")
+    command = ["deploy", "--config-env", CONFIGURATION, "--no-progressbar"]
+    if parameters:
+        # The option takes the place of the file's, so what the file says goes along.
+        given = [*_configured_parameters(), *(f"{n}={v}" for n, v in parameters.items())]
+        command += ["--parameter-overrides", *given]
+    finished = _sam(aws, command)
+    stack = _stack_name(finished.stdout)
+    if finished.returncode != 0:
+        raise DeploymentError(f"sam deploy failed: {_first_failure(aws, stack, finished)}")
+    say("Starting the functions.")
+    _warm_up(aws, stack)
+    return outputs(aws, stack)
+
+
+def _warm_up(aws: EmbeddedAws, stack: str) -> None:
+    """Start a worker for each rule function.
+
+    Here a first call starts a Python process on the machine that also does everything else, and a
+    login would run into the time limits of its rules; AWS starts every environment on its own.
+    """
+    client = aws.client("lambda")
+    pages = client.get_paginator("list_functions").paginate()
+    names = [found["FunctionName"] for page in pages for found in page["Functions"]]
+    rules = [name for name in names if name.startswith(f"{stack}-rule-")]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda name: client.invoke(FunctionName=name, Payload=b"{}"), rules))
+
+
+def build(aws: EmbeddedAws, *, say: Callable[[str], None] = lambda line: None) -> None:
+    """Run ``sam build`` unless the last good build had the same inputs."""
+    digest = _digest_of_inputs()
+    if BUILT.exists() and DIGEST.exists() and DIGEST.read_text() == digest:
+        return
+    say("Building with sam build.")
+    DIGEST.unlink(missing_ok=True)
+    finished = _sam(aws, ["build", "--config-env", CONFIGURATION])
+    if finished.returncode != 0:
+        raise DeploymentError(f"sam build failed: {_reason(finished)}")
+    STATE.mkdir(exist_ok=True)
+    DIGEST.write_text(digest)
+
+
+def outputs(aws: EmbeddedAws, stack: str) -> dict[str, str]:
+    """Return the outputs of a deployed stack by name."""
+    described = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    return {item["OutputKey"]: item["OutputValue"] for item in described.get("Outputs", [])}
+
+
+def _configured_parameters() -> list[str]:
+    configured = tomllib.loads((PROJECT / "samconfig.toml").read_text(encoding="utf-8"))
+    parameters: list[str] = configured[CONFIGURATION]["deploy"]["parameters"]["parameter_overrides"]
+    return parameters
+
+
+def _sam(aws: EmbeddedAws, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    # Beside this interpreter first: make puts the environment on the path, an IDE does not.
+    beside = Path(sys.executable).parent
+    path = f"{beside}{os.pathsep}{os.environ.get('PATH', '')}"
+    sam = shutil.which("sam", path=path)
+    if sam is None:
+        raise SetUpError("`sam` is not installed in this environment: run `make setup`.")
+    return subprocess.run(
+        [sam, *arguments],
+        cwd=PROJECT,
+        env=aws.environment | {"PATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _stack_name(output: str) -> str:
+    """Return the stack's name as ``sam deploy`` prints it; it comes from samconfig.toml."""
+    found = re.search(r"Stack name\s*:\s*(\S+)", output)
+    return found[1] if found else ""
+
+
+def _first_failure(aws: EmbeddedAws, stack: str, finished: subprocess.CompletedProcess[str]) -> str:
+    try:
+        events: list[dict[str, Any]] = (
+            aws.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
+            if stack
+            else []
+        )
+    except ClientError:
+        events = []
+    # Newest first; the first failure is the cause, the later ones are its consequences.
+    for event in reversed(events):
+        if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason"):
+            return f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
+    return _reason(finished)
+
+
+def _reason(finished: subprocess.CompletedProcess[str]) -> str:
+    """Return the line of sam's output that says why, or its last one."""
+    lines = [line.strip() for line in f"{finished.stdout}\n{finished.stderr}".splitlines()]
+    errors = [line for line in lines if line.startswith(("Error:", "Build Failed"))]
+    said = errors or [line for line in lines if line] or ["it said nothing"]
+    return said[-1]
+
+
+def _digest_of_inputs() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(_inputs()):
+        digest.update(f"{path.relative_to(PROJECT)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _inputs() -> Iterator[Path]:
+    for name in BUILD_INPUTS:
+        top = PROJECT / name
+        if top.is_file():
+            yield top
+        for path in top.rglob("*"):
+            if path.is_file() and not NOT_INPUTS.intersection(path.parts):
+                yield path
