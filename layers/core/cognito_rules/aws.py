@@ -1,27 +1,28 @@
 """Signed calls to AWS over pooled connections, for the login path.
 
 A login makes two table calls and one invocation for each remote rule, inside a few hundred
-milliseconds. botocore signs these calls and finds endpoints and credentials, urllib3 carries them;
-the service clients above them cost more CPU than all the rest of a login and time out by the
-client, not by the call. Everything off the login path uses boto3.
+milliseconds. botocore signs these calls and finds endpoints and credentials, ``connections``
+carries them; the service clients of boto3 cost more CPU than all the rest of a login and time out
+by the client, not by the call. Everything off the login path uses boto3.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.session
-import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.regions import EndpointResolver
 
+from cognito_rules.connections import CONNECTION_BROKEN, Connections, HttpAnswer
 from cognito_rules.errors import UpstreamError, UpstreamTimeoutError
 
 CONNECT_TIMEOUT = 0.3
-_POOL_SIZE = 16
 
 
 class Aws:
@@ -30,7 +31,7 @@ class Aws:
     def __init__(self) -> None:
         self._session = botocore.session.get_session()
         self.region: str = self._session.get_config_variable("region") or "us-east-1"
-        self._pool = urllib3.PoolManager(maxsize=_POOL_SIZE, block=False, retries=False)
+        self._connections: dict[str, Connections] = {}
 
     @cached_property
     def _resolver(self) -> EndpointResolver:
@@ -49,32 +50,51 @@ class Aws:
         return f"https://{endpoint['hostname']}"
 
     def post(
-        self, service: str, url: str, body: bytes, headers: dict[str, str], *, timeout: float
-    ) -> urllib3.BaseHTTPResponse:
-        """Send one signed POST, once, and return the answer whatever its status.
+        self,
+        service: str,
+        url: str,
+        body: bytes,
+        headers: dict[str, str],
+        *,
+        timeout: float,
+        repeatable: bool = False,
+    ) -> HttpAnswer:
+        """Send one signed POST and return the answer whatever its status.
 
-        ``timeout`` is in seconds for the answer, after at most 0.3 s for the connection.
+        ``timeout`` is in seconds for all of it. A connection that dies while its environment is
+        frozen shows it when it is used: a ``repeatable`` call is then sent once more.
 
         Raises
         ------
         UpstreamTimeoutError : no answer in time; the call may have taken effect.
         UpstreamError : no connection, or no credentials.
         """
+        ends = time.monotonic() + timeout
         credentials = self._session.get_credentials()
         if credentials is None:
             raise UpstreamError(service, "there are no AWS credentials")
         request = AWSRequest("POST", url, data=body, headers=headers)
         SigV4Auth(credentials.get_frozen_credentials(), service, self.region).add_auth(request)
-        limits = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout)
-        try:
-            return self._pool.request(
-                "POST", url, body=body, headers=dict(request.headers.items()), timeout=limits
-            )
-        except urllib3.exceptions.ReadTimeoutError as error:
-            raise UpstreamTimeoutError(service, "no answer in time", retryable=True) from error
-        except urllib3.exceptions.HTTPError as error:
-            message = f"{type(error).__name__} on the connection"
-            raise UpstreamError(service, message, retryable=True) from error
+        origin, path = _split(url)
+        connections = self._connections.get(origin)
+        if connections is None:  # setdefault: another thread may have been faster
+            connections = self._connections.setdefault(origin, Connections(origin))
+        signed = dict(request.headers.items())
+        while True:
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise UpstreamTimeoutError(service, "no time was left", retryable=True)
+            try:
+                return connections.post(path, body, signed, connect=CONNECT_TIMEOUT, timeout=left)
+            except UpstreamError as error:
+                if error.code != CONNECTION_BROKEN or not repeatable:
+                    raise
+                repeatable = False
+
+
+def _split(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}", parts.path or "/"
 
 
 def error_code(document: Any) -> str:

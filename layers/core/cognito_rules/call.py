@@ -14,6 +14,7 @@ from cognito_rules.fields import Facts, Read
 from cognito_rules.login import format_time
 from cognito_rules.protocol import Effect, apply_effects
 from cognito_rules.store import PROFILE_MAPS, Loaded, ProfileWrite
+from cognito_rules.tokens import TokenPlan
 from cognito_rules.triggers import Kind, Trigger
 
 # Cognito gives a trigger 5 s. What is left over pays for starting, answering and the network.
@@ -41,6 +42,7 @@ class Call:
     reads: tuple[Read, ...] = ()
     reused: bool = False
     decided_at: float = 0.0
+    tokens: TokenPlan = field(default_factory=TokenPlan)
 
     @property
     def now(self) -> str:

@@ -50,9 +50,9 @@ class When:
         return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Entry:
-    """One line of the chain: a rule with settings, in its place."""
+    """One line of the chain: a rule with settings, in its place; equal to itself only."""
 
     id: str
     index: int

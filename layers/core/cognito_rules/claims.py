@@ -22,8 +22,8 @@ PROTECTED_CLAIMS = frozenset(
         *("scope", "sub", "token_use", "username", "version"),
     }
 )
-# cognito: is Cognito's own; aws: feeds STS; dev: attributes can only be suppressed.
-PROTECTED_PREFIXES = ("cognito:", "aws:", "dev:")
+# cognito: is Cognito's own; aws: and the URL feed STS; dev: attributes can only be suppressed.
+PROTECTED_PREFIXES = ("cognito:", "aws:", "dev:", "https://aws.amazon.com/")
 # Identity pools turn these into principal tags: only set_session_tags and the chain write them.
 TAG_CLAIM_PREFIX = "aws_tag_"
 GRANTED_TAG_CLAIM = "aws_tag_granted"
@@ -35,6 +35,12 @@ PROTECTED_SCOPES = ("openid", "aws.cognito.signin.user.admin")
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,256}")
 _NAMESPACE = re.compile(r"https?://[^\s/?#]+\S*|urn:\S+")
 _RETIRED_HOSTS = ("auth0.com", "webtask.io", "webtask.run")
+
+
+def tag_claim(key: str) -> str:
+    """Return the ID token claim for the principal tag ``key``: CostCenter gives …cost_center."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", key)
+    return TAG_CLAIM_PREFIX + words.lower()
 
 
 def is_protected(name: str) -> bool:

@@ -55,7 +55,7 @@ class Setting:
             raise ManifestError(f"configuration.{name} has an unknown key {unknown[0]!r}")
         if declared.get("source", "template") != "template":
             raise ManifestError(f"configuration.{name}: source can only be 'template'")
-        if ("fields" in declared) != str(declared["type"]).rstrip("]").endswith("object"):
+        if ("fields" in declared) != bool(re.search(r"\bobject\b", str(declared["type"]))):
             raise ManifestError(f"configuration.{name}: an object needs fields, nothing else does")
         fields = tuple(
             cls.parse(f"{name}.{key}", value) for key, value in declared.get("fields", {}).items()
@@ -84,11 +84,12 @@ class Setting:
 def _fill_as(type_name: str, fields: tuple[Setting, ...], value: Any) -> Any:
     if match := _LIST.fullmatch(type_name):
         items = value if isinstance(value, list) else None
-        return value if items is None else [_fill_as(match[1], fields, item) for item in items]
+        inner = match[1].strip()
+        return value if items is None else [_fill_as(inner, fields, item) for item in items]
     if match := _MAP.fullmatch(type_name):
         if not isinstance(value, dict):
             return value
-        return {key: _fill_as(match[1], fields, item) for key, item in value.items()}
+        return {key: _fill_as(match[1].strip(), fields, item) for key, item in value.items()}
     return _fill(fields, value)
 
 
@@ -147,8 +148,10 @@ class Settings:
     declared: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, declared: Mapping[str, Any]) -> Settings:
+    def parse(cls, declared: Any) -> Settings:
         """Return the settings of the ``[configuration]`` table of a ``rule.toml``."""
+        if not isinstance(declared, Mapping):
+            raise ManifestError("configuration must be tables [configuration.NAME]")
         return cls(tuple(Setting.parse(name, table) for name, table in declared.items()), declared)
 
     @cached_property

@@ -30,9 +30,12 @@ MAX_AGE_SECONDS = 60
 _KEEP_SECONDS = 300
 
 
-@lru_cache(maxsize=256)
-def _paths(reads: tuple[Read, ...]) -> tuple[Path, ...]:
-    """Return the fields below ``reads`` that both triggers of a login know alike."""
+@lru_cache(maxsize=64)
+def _paths(reads: tuple[Read, ...]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Return the fields below ``reads`` that both triggers of a login know alike.
+
+    First those that come with the trigger's event, then those of the profile.
+    """
     fields: set[Path] = set()
     for read in reads:
         if len(read.path) > 1:
@@ -41,8 +44,15 @@ def _paths(reads: tuple[Read, ...]) -> tuple[Path, ...]:
         sections = FIELDS if read.path == EVERYTHING else {read.path[0]: FIELDS[read.path[0]]}
         fields |= {(section, name) for section, names in sections.items() for name in names}
     left_out = (*NOT_PART_OF_THE_INPUT, *TOKEN_STAGE_ONLY)
-    known = (path for path in fields if not any(meets(path, other) for other in left_out))
-    return tuple(sorted(known))
+    known = sorted(path for path in fields if not _is_one_of(path, left_out))
+    return (
+        tuple(path for path in known if not _is_one_of(path, PROFILE_FIELDS)),
+        tuple(path for path in known if _is_one_of(path, PROFILE_FIELDS)),
+    )
+
+
+def _is_one_of(path: Path, fields: Iterable[Path]) -> bool:
+    return any(meets(path, field) for field in fields)
 
 
 def _digest(facts: Facts, paths: Iterable[Path]) -> str:
@@ -51,22 +61,18 @@ def _digest(facts: Facts, paths: Iterable[Path]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _is_of_profile(path: Path) -> bool:
-    return any(meets(path, other) for other in PROFILE_FIELDS)
-
-
 def memo_key(*who: str, reads: tuple[Read, ...], facts: Facts) -> str:
     """Return the key of the memo.
 
     ``who`` says who logs in where under which chain; ``reads`` of ``facts`` are the inputs.
     """
-    inputs = _digest(facts, [path for path in _paths(reads) if not _is_of_profile(path)])
+    inputs = _digest(facts, _paths(reads)[0])
     return "decision#" + hashlib.sha256("\x00".join((*who, inputs)).encode()).hexdigest()
 
 
 def profile_digest(reads: tuple[Read, ...], facts: Facts) -> str:
     """Return the digest of what the decision took from the profile."""
-    return _digest(facts, [path for path in _paths(reads) if _is_of_profile(path)])
+    return _digest(facts, _paths(reads)[1])
 
 
 def to_memo(

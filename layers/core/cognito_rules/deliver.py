@@ -130,8 +130,7 @@ class Deliverer:
                 faults.append(fault)
         if faults:
             # The deliveries that were made are remembered; the message is for the others.
-            default = message.default_delay()
-            delay = max(default if fault.delay is None else fault.delay for fault in faults)
+            delay = max(message.delay_after(fault) for fault in faults)
             self._queues.hide(message.queue, message.receipt_handle, delay)
             raise faults[0]
 
@@ -173,7 +172,7 @@ class Deliverer:
         except Fault as fault:
             self._defer_or_set_aside(message, view, delivery, fault, facts)
         except IdempotencyAlreadyInProgressError:
-            self._defer(Fault("in_progress", retryable=True, counts=False), facts)
+            self._defer(message, Fault("in_progress", retryable=True, counts=False), facts)
         except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
             logger().error("deliveries cannot be remembered", code=type(error).__name__, **facts)
             raise Fault("store_unavailable", retryable=True, counts=False) from error
@@ -192,13 +191,14 @@ class Deliverer:
         """Set a delivery aside so that it can be replayed, when nothing else can come of it."""
         last = message.attempts >= self._queues.redrive(message.queue).max_receives
         if fault.retryable and not (fault.counts and last):
-            self._defer(fault, facts)
+            self._defer(message, fault, facts)
         self._set_aside(message, view, delivery, fault)
         logger().error("delivery set aside", reason=fault.reason, code=fault.code, **facts)
 
     @staticmethod
-    def _defer(fault: Fault, facts: Mapping[str, Any]) -> None:
-        logger().warning("delivery deferred", code=fault.code, delay=fault.delay, **facts)
+    def _defer(message: Message, fault: Fault, facts: Mapping[str, Any]) -> None:
+        seconds = message.delay_after(fault)
+        logger().warning("delivery deferred", code=fault.code, delay=seconds, **facts)
         raise fault
 
     def _set_aside(

@@ -83,8 +83,10 @@ class Message:
             str(facts.get("SentTimestamp", "")),
         )
 
-    def default_delay(self) -> float:
-        """Return the seconds to wait after this attempt: 30, 60, 120, … up to an hour."""
+    def delay_after(self, fault: Fault) -> float:
+        """Return the seconds to wait: what the fault asks for, else 30, 60, … up to an hour."""
+        if fault.delay is not None:
+            return fault.delay
         return float(min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self.attempts - 1, 10)))
 
 
@@ -112,11 +114,15 @@ class View:
         except (ValueError, KeyError, TypeError):
             raise Fault("malformed", retryable=False) from None
         texts = [login_id, *(item["entry"] for item in deliveries)]
-        if not deliveries or not all(isinstance(text, str) and text for text in texts):
-            raise Fault("malformed", retryable=False)
-        if facts["schema"] != SCHEMA or rule.stage != "after_login":
-            raise Fault("malformed", retryable=False)
-        if facts["type"] not in rule.events:
+        good = (
+            facts["schema"] == SCHEMA
+            and rule.stage == "after_login"
+            and facts["type"] in rule.events
+            and len(deliveries) > 0
+            and all(isinstance(text, str) and text for text in texts)
+            and all(isinstance(item["request"], dict) for item in deliveries)
+        )
+        if not good:
             raise Fault("malformed", retryable=False)
         return cls(rule, facts, deliveries)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cognito_rules.chain import Entry
 from cognito_rules.errors import UpstreamError, UpstreamTimeoutError
+from cognito_rules.fields import copy_json
 from cognito_rules.runner import MAX_AT_ONCE
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # A throttled invocation is tried once more after this long, when the entry's time allows it.
 _THROTTLE_PAUSE = (0.025, 0.075)
+# Calls that a refusal or a shadow left behind keep their thread for a while: others need one too.
+_THREADS = 4 * MAX_AT_ONCE
+_MAX_ANSWER_BYTES = 1024 * 1024
 _FAULT_OF_STATUS = {403: "not_authorized", 404: "function_missing", 429: "throttled"}
 
 
@@ -30,27 +34,33 @@ class RuleInvoker:
         self._aws = aws
         self._base = f"{aws.endpoint('lambda')}/2015-03-31/functions/{prefix}"
 
-    def invoke(self, rule: str, request: dict[str, Any], timeout: float) -> Any:
-        """Return the rule's response, or a response with the fault that kept it from answering."""
+    def invoke(
+        self, rule: str, request: dict[str, Any], timeout: float, *, repeatable: bool = False
+    ) -> Any:
+        """Return the rule's response, or a response with the fault that kept it from answering.
+
+        A ``repeatable`` rule changes nothing elsewhere: it is invoked again when its connection
+        breaks before an answer.
+        """
         body = json.dumps(request, separators=(",", ":")).encode()
         ends = time.monotonic() + timeout
         try:
-            response = self._post(rule, body, timeout)
+            response = self._post(rule, body, timeout, repeatable)
             pause = random.uniform(*_THROTTLE_PAUSE)
             left = ends - time.monotonic() - pause
             if response.status == 429 and left > 0:
                 time.sleep(pause)
-                response = self._post(rule, body, left)
+                response = self._post(rule, body, left, repeatable)
         except UpstreamTimeoutError:
             return fault("timeout", "no answer in time")
         except UpstreamError as error:
             return fault("lambda_unavailable", str(error))
         return _read(response)
 
-    def _post(self, rule: str, body: bytes, timeout: float) -> Any:
+    def _post(self, rule: str, body: bytes, timeout: float, repeatable: bool) -> Any:
         headers = {"Content-Type": "application/json"}
         url = f"{self._base}{rule}/invocations"
-        return self._aws.post("lambda", url, body, headers, timeout=timeout)
+        return self._aws.post("lambda", url, body, headers, timeout=timeout, repeatable=repeatable)
 
 
 def _read(response: Any) -> Any:
@@ -59,9 +69,11 @@ def _read(response: Any) -> Any:
         return fault(code, f"Lambda answered {response.status}")
     if response.headers.get("X-Amz-Function-Error"):
         return fault("rule_crashed", "the function ended without an answer")
+    if len(response.data) > _MAX_ANSWER_BYTES:
+        return fault("invalid_answer", f"the answer is larger than {_MAX_ANSWER_BYTES} bytes")
     try:
         return json.loads(response.data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return fault("invalid_answer", "the function did not answer JSON")
 
 
@@ -91,13 +103,18 @@ class RuleExecutor:
             rule = self._inline.get(entry.manifest.name)
             if rule is None:
                 return fault("function_missing", "the rule is not packaged with the login function")
-            return rule.answer_inline(request)
-        self._threads.submit(self._invoke, index, entry.manifest.name, request, timeout)
+            # A rule that changes its settings must not change them for the next person.
+            own = {**request, "configuration": copy_json(request["configuration"])}
+            return rule.answer_inline(own)
+        self._threads.submit(self._invoke, index, entry, request, timeout)
         return None
 
-    def _invoke(self, index: int, rule: str, request: dict[str, Any], timeout: float) -> None:
+    def _invoke(self, index: int, entry: Entry, request: dict[str, Any], timeout: float) -> None:
+        repeatable = not entry.manifest.external
         try:
-            response = self._invoker.invoke(rule, request, timeout)
+            response = self._invoker.invoke(
+                entry.manifest.name, request, timeout, repeatable=repeatable
+            )
         except Exception as error:  # must answer, or the run would wait until its deadline
             response = fault("lambda_unavailable", type(error).__name__)
         self._answers.put((index, response))
@@ -115,4 +132,4 @@ class RuleExecutor:
 
 def invoker_threads() -> ThreadPoolExecutor:
     """Return the threads of one execution environment, one for each invocation under way."""
-    return ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="rule")
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="rule")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 from functools import cache
+from pathlib import Path as FilePath
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -52,3 +54,10 @@ def log_record(message: str, record: dict[str, Any], *, failed: bool = False) ->
     """Write one record of a trigger call; ``record`` holds no personal data."""
     write = logger().error if failed else logger().info
     write(message, **json.loads(json.dumps(record, default=str)))
+
+
+def log_fault(error: Exception) -> None:
+    """Write where an error of our own came from; its text may hold personal data, so not that."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{FilePath(frame.filename).name}:{frame.lineno}"
+    logger().error("trigger call failed", error=type(error).__name__, where=where)

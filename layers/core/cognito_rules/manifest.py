@@ -120,15 +120,15 @@ class Manifest:
         )
 
     @classmethod
-    def read(cls, path: FilePath) -> Manifest:
-        """Return the manifest in the file ``path``; the folder is the rule's name."""
+    def read(cls, path: FilePath, *, name: str | None = None) -> Manifest:
+        """Return the manifest in the file ``path``; without ``name`` the folder is the name."""
         try:
             declared = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise ManifestError(f"{path} does not exist") from error
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ManifestError(f"{path} is no TOML: {error}") from error
-        return cls.parse(path.parent.name, declared)
+        return cls.parse(name or path.parent.name, declared)
 
     @property
     def is_pure(self) -> bool:
@@ -216,9 +216,9 @@ def _timeout(stage: str, value: Any) -> int:
 
 def _parse_write(text: str) -> Path:
     path = parse_path(text)
-    known = any(path[: len(write)] == write for write in WRITABLE)
-    deepest = 3 if path[:2] in (("user", "user_metadata"), ("user", "app_metadata")) else 2
-    if not known or len(path) > deepest or path == EVERYTHING:
+    has_keys = path[:2] in (("user", "user_metadata"), ("user", "app_metadata"))
+    written = path[:2] if has_keys and len(path) == 3 else path
+    if written not in WRITABLE or not all(path):
         raise ManifestError(f"writes: {text!r} can be written by no effect")
     return path
 

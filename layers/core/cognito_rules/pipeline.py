@@ -29,7 +29,7 @@ from cognito_rules.chain import Chain, Entry
 from cognito_rules.errors import InvalidEffectError, StoreError, TriggerEventError
 from cognito_rules.executors import RuleExecutor, RuleInvoker
 from cognito_rules.fields import Facts
-from cognito_rules.logs import log_record
+from cognito_rules.logs import log_fault, log_record
 from cognito_rules.planner import Answer, make_plan
 from cognito_rules.protocol import Effect
 from cognito_rules.rule import Rule
@@ -56,7 +56,6 @@ class LoginFunction:
     """Everything that one execution environment keeps between trigger calls.
 
     roles : role key -> ARN, the closed list from template.yaml; nothing else can be granted.
-    token_version : version of the pre token generation event, V3_0 or V1_0.
     clock : seconds since the epoch; only tests replace it.
     """
 
@@ -66,7 +65,6 @@ class LoginFunction:
     inline: Mapping[str, Rule]
     threads: ThreadPoolExecutor
     roles: Mapping[str, str] = field(default_factory=dict)
-    token_version: str = "V3_0"
     clock: Callable[[], float] = time.time
 
     def handle(self, event: Any, *, started: float | None = None) -> dict[str, Any]:
@@ -76,26 +74,35 @@ class LoginFunction:
 
         Raises
         ------
-        LoginRefusedError : the login is refused, or cannot be decided.
+        LoginRefusedError : the login is refused, or cannot be decided. Nothing else is raised:
+            Cognito would show its text to the person.
         """
         try:
-            trigger = Trigger.parse(event)
+            return self._handle(event, time.monotonic() if started is None else started)
+        except LoginRefusedError:
+            raise
         except TriggerEventError as error:
             log_record("trigger event refused", {"reason": str(error)}, failed=True)
             raise LoginRefusedError(f"try_again: {UNAVAILABLE}") from error
+        except Exception as error:
+            log_fault(error)
+            raise LoginRefusedError(f"try_again: {UNAVAILABLE}") from error
+
+    def _handle(self, event: Any, started: float) -> dict[str, Any]:
+        trigger = Trigger.parse(event)
         if trigger.kind is Kind.NOTHING:
             return dict(event)
-        call = self._call(trigger, time.monotonic() if started is None else started)
+        call = self._call(trigger, started)
         try:
             if trigger.kind is Kind.SIGNED_UP:
                 self._announce_sign_up(call)
                 return dict(event)
+            self._refuse_unregistered(call)
             self._load(call)
-            outcome = self._decide(call)
-            self._finish(call, outcome)
+            self._finish(call, self._decide(call))
             if not trigger.is_token_stage:
                 return dict(event)
-            return {**event, "response": self._tokens(call, outcome)}
+            return {**event, "response": self._tokens(call)}
         finally:
             self._log(call)
 
@@ -120,8 +127,6 @@ class LoginFunction:
             "chain": self.chain.version,
             "started": started,
         }
-        if application is None and self.chain.refuses_unregistered:
-            self._refuse(call, None, "application_not_registered", "access_denied", MISCONFIGURED)
         return call
 
     def _entries(self, trigger: Trigger, facts: Facts) -> list[Entry]:
@@ -137,6 +142,11 @@ class LoginFunction:
             return entry.is_rolled_out_to(trigger.user_id)
 
         return [entry for entry in self.chain.entries if runs(entry)]
+
+    def _refuse_unregistered(self, call: Call) -> None:
+        known = call.trigger.client_id in self.chain.applications
+        if self.chain.refuses_unregistered and not known:
+            self._refuse(call, None, "application_not_registered", "access_denied", MISCONFIGURED)
 
     def _chain_entries(self, call: Call) -> list[Entry]:
         return [e for e in call.entries if e.manifest.stage in ("post_authentication", "token")]
@@ -166,11 +176,11 @@ class LoginFunction:
         call.know_profile()
 
     def _prepare_memo(self, call: Call) -> None:
-        steps = make_plan(self._chain_entries(call), token_stage=False).steps
-        if not steps:
+        plan = make_plan(self._chain_entries(call), token_stage=False)
+        if not plan.steps:
             return
-        call.shared = frozenset(step.entry.id for step in steps)
-        call.reads = tuple(read for step in steps for read in step.entry.manifest.reads)
+        call.shared = frozenset(step.entry.id for step in plan.steps)
+        call.reads = plan.reads
         trigger = call.trigger
         who = (trigger.pool_id, trigger.user_id, trigger.client_id)
         under = (self.chain.version, *sorted(call.shared))
@@ -235,6 +245,11 @@ class LoginFunction:
         if denial is not None:
             entry, effect = denial
             self._refuse(call, entry.id, effect["code"], effect["public_code"], effect["reason"])
+        if call.trigger.is_token_stage:
+            call.tokens = TokenPlan.of(outcome.run.enforced(), self.roles)
+            if call.trigger.token_version == "V1_0" and call.tokens.restricts_access:
+                # What a rule took away would be in the token after all.
+                self._refuse(call, None, "needs_essentials", "access_denied", MISCONFIGURED)
         call.record["outcome"] = "allow"
         if call.trigger.kind is Kind.MACHINE:
             return
@@ -362,11 +377,11 @@ class LoginFunction:
 
     # Answering --------------------------------------------------------------------------------
 
-    def _tokens(self, call: Call, outcome: Outcome) -> dict[str, Any]:
-        plan = TokenPlan.of(outcome.run.enforced(), self.roles)
-        if self.token_version == "V1_0":
+    def _tokens(self, call: Call) -> dict[str, Any]:
+        plan, version = call.tokens, call.trigger.token_version
+        if version == "V1_0":
             plan.warnings += [f"needs_essentials:{lost}" for lost in beyond_version_1(plan)]
-        response = token_response(plan, call.trigger.request, version=self.token_version)
+        response = token_response(plan, call.trigger.request, version=version)
         if plan.warnings:
             call.record["warnings"] = plan.warnings
         return response

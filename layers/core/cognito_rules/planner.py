@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 from cognito_rules.chain import Entry
-from cognito_rules.fields import Facts, copy_json, knows, meets, project
+from cognito_rules.fields import Facts, Read, copy_json, knows, meets, project
 from cognito_rules.protocol import Effect, apply_effects
 
 CONTEXT_MISSING = "context_missing"
@@ -43,7 +44,6 @@ class Step:
     entry: Entry
     waits_for: frozenset[int]
     guards_before: frozenset[int]
-    given: Answer | None = None
 
     @property
     def is_shadow(self) -> bool:
@@ -53,10 +53,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of one trigger call, and the entries left to the token stage, with reasons."""
+    """The steps of one trigger call, and the entries left to the token stage, with reasons.
+
+    ``given`` are answers of an earlier trigger of this login, by entry id.
+    """
 
     steps: tuple[Step, ...]
     deferred: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, Answer] = field(default_factory=dict)
+
+    @cached_property
+    def reads(self) -> tuple[Read, ...]:
+        """What all steps together read, each field once."""
+        return tuple(
+            dict.fromkeys(read for step in self.steps for read in step.entry.manifest.reads)
+        )
 
 
 def depends(later: Entry, earlier: Entry) -> bool:
@@ -83,6 +94,13 @@ def make_plan(
     token_stage : False defers what needs the token stage, and whatever waits for it.
     given : answers of an earlier trigger of this login, by entry id; those entries do not run.
     """
+    plan = _plan_without_answers(tuple(entries), token_stage)
+    return Plan(plan.steps, plan.deferred, given) if given else plan
+
+
+@lru_cache(maxsize=64)
+def _plan_without_answers(entries: tuple[Entry, ...], token_stage: bool) -> Plan:
+    """Return the plan of these entries: the same for every login in which just they are on."""
     steps: list[Step] = []
     deferred: dict[str, str] = {}
     deferred_entries: list[Entry] = []
@@ -103,7 +121,7 @@ def make_plan(
             for index, step in enumerate(steps)
             if not step.is_shadow and step.entry.manifest.can_deny
         )
-        steps.append(Step(entry, waits_for, guards, (given or {}).get(entry.id)))
+        steps.append(Step(entry, waits_for, guards))
     return Plan(tuple(steps), deferred)
 
 
@@ -134,8 +152,8 @@ class Run:
         # One past the first denial in document order: nothing from there on counts.
         self._end = len(plan.steps)
         for index, step in enumerate(plan.steps):
-            if step.given is not None:
-                self.finish(index, step.given)
+            if step.entry.id in plan.given:
+                self.finish(index, plan.given[step.entry.id])
 
     def ready(self) -> list[int]:
         """Return the steps that may start now, in document order; none after a denial."""

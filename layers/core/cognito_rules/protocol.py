@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from cognito_rules import claims, iam
+from cognito_rules import claims, iam, json_values
 from cognito_rules.errors import InvalidEffectError, UndeclaredEffectError
 from cognito_rules.fields import Facts, Path, lookup
 
@@ -34,7 +34,7 @@ PROFILE_ATTRIBUTES = frozenset({"name", "given_name", "family_name", "nickname",
 Effect = dict[str, Any]
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_GROUP = re.compile(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,127}")
+_GROUP = re.compile(r"[^\s\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _anything(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) and value else "must be a text"
+    return None if json_values.is_text(value) else "must be a text"
 
 
 def _code(value: Any) -> str | None:
@@ -74,7 +74,7 @@ def _token(value: Any) -> str | None:
 
 
 def _claim(value: Any) -> str | None:
-    if not isinstance(value, str) or not value or len(value) > 512:
+    if not json_values.is_text(value) or len(value) > 512:
         return "must be a text of 1 to 512 characters"
     return "protected_claim" if claims.is_protected(value) else None
 
@@ -88,20 +88,14 @@ def _scope(value: Any) -> str | None:
     return None if claims.is_scope(value) else "invalid_scope"
 
 
-def _json(value: Any) -> str | None:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return "must be a JSON value"
-    return None
-
-
 def _claim_value(value: Any) -> str | None:
-    return "must not be null: leave the claim out" if value is None else _json(value)
+    return (
+        "must not be null: leave the claim out" if value is None else json_values.problem_of(value)
+    )
 
 
 def _texts(value: Any) -> str | None:
-    good = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+    good = isinstance(value, list) and all(json_values.is_text(item) for item in value)
     return None if good else "must be a list of texts"
 
 
@@ -133,24 +127,32 @@ def _tags(value: Any) -> str | None:
             return f"{key!r} is no tag key"
         if not iam.is_tag_value(item):
             return f"the value of tag {key!r} must be 1 to 256 legal characters"
+        # It says which roles were granted: the chain alone derives it.
+        if claims.tag_claim(key) == claims.GRANTED_TAG_CLAIM:
+            return "protected_claim"
     return None
 
 
 def _metadata_value(value: Any) -> str | None:
-    problem = _json(value)
+    problem = json_values.problem_of(value)
     if problem is None and len(json.dumps(value).encode()) > MAX_METADATA_BYTES:
         return "metadata_too_large"
+    if problem is None and not json_values.can_be_stored(value):
+        return "holds a number that the table cannot keep"
     return problem
 
 
 def _profile_attribute(value: Any) -> str | None:
     names = ", ".join(sorted(PROFILE_ATTRIBUTES))
-    good = isinstance(value, str) and value in PROFILE_ATTRIBUTES
-    return None if good else f"must be one of {names}"
+    return None if value in PROFILE_ATTRIBUTES else f"must be one of {names}"
 
 
 def _map(value: Any) -> str | None:
-    return None if isinstance(value, dict) and _json(value) is None else "must be a JSON object"
+    return (
+        None
+        if isinstance(value, dict) and json_values.problem_of(value) is None
+        else "must be a JSON object"
+    )
 
 
 def _seconds(value: Any) -> str | None:

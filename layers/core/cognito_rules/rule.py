@@ -194,4 +194,13 @@ def lambda_rule(decide: Decide) -> Rule:
     ManifestError : the manifest is missing or wrong; the function does not start.
     """
     source = FilePath(decide.__code__.co_filename)
-    return Rule(decide, Manifest.read(source.with_name("rule.toml")))
+    return Rule(decide, Manifest.read(source.with_name("rule.toml"), name=_deployed_name()))
+
+
+def _deployed_name() -> str | None:
+    """Return the rule's name in its own function, ``<stack>-rule-<rule>``.
+
+    Lambda unpacks every function into one and the same folder, so the folder does not tell.
+    """
+    _, marker, name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").rpartition("-rule-")
+    return name if marker else None

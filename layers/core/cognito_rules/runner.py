@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -9,11 +10,18 @@ from typing import Any, Protocol
 from cognito_rules.chain import Entry
 from cognito_rules.errors import RuleError
 from cognito_rules.planner import CONTEXT_MISSING, Answer, Plan, Run
-from cognito_rules.protocol import check_effect
+from cognito_rules.protocol import Effect, check_effect, clean_denial
 
 MAX_AT_ONCE = 16
+MAX_EFFECTS = 1_000
+MAX_WARNINGS = 20
+SKIPPED = "skipped"
 UNAVAILABLE = "Sign-in is unavailable right now. Please try again."
 MISCONFIGURED = "Sign-in is unavailable, please contact support."
+
+# What a rule answers as a code is logged: a code cannot hold a sentence or an address.
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_WARNING = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
 
 Request = dict[str, Any]
 
@@ -42,6 +50,7 @@ class Record:
     outcome: str = "running"
     code: str | None = None
     effects: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -110,11 +119,18 @@ class _Runner:
                 self.run.ready(), key=lambda i: (self._step(i).is_shadow, self._is_inline(i), i)
             )
             for index in ready:
-                if len(self.expires) >= MAX_AT_ONCE and not self._is_inline(index):
+                if not self._is_inline(index) and not self._has_place(index):
                     continue
                 if self._start(index):
                     progressed = True
                     break  # an answer may have freed, or made needless, what was ready before
+
+    def _has_place(self, index: int) -> bool:
+        """Say whether a step may start now; what shadows hold is free for rules that count."""
+        if len(self.expires) < MAX_AT_ONCE:
+            return True
+        shadows = sum(self._step(other).is_shadow for other in self.expires)
+        return not self._step(index).is_shadow and len(self.expires) - shadows < MAX_AT_ONCE
 
     def _is_inline(self, index: int) -> bool:
         return bool(self._step(index).entry.placement == "inline")
@@ -143,7 +159,7 @@ class _Runner:
     def _without_context(self, entry: Entry, missing: str) -> Answer:
         if entry.manifest.is_guard:
             return _fault(entry, CONTEXT_MISSING, f"{missing} is unknown")
-        return Answer(fault="skipped", message=f"{missing} is unknown")
+        return Answer(fault=SKIPPED, message=f"{missing} is unknown")
 
     def _finish(self, index: int, response: Any) -> None:
         if self.expires.pop(index, None) is None:
@@ -156,9 +172,10 @@ class _Runner:
         record = self.records[index]
         record.ms = self._ms(self.executor.now()) - record.start_ms
         record.effects = [effect["effect"] for effect in answer.effects]
+        record.warnings = list(answer.warnings)
         record.code = answer.fault
         record.outcome = "fault" if answer.fault else "ok"
-        if answer.fault == "skipped":
+        if answer.fault == SKIPPED:
             record.outcome, record.code = "skipped", answer.message
         if answer.denial is not None:
             record.outcome = "deny" if not answer.fault else "fault_deny"
@@ -182,30 +199,60 @@ class _Runner:
 
 def read_answer(entry: Entry, response: Any, check_answer: Any = None) -> Answer:
     """Return what a rule's response means; everything that is not a legal answer is a fault."""
+    try:
+        return _read_answer(entry, response, check_answer)
+    except RecursionError:
+        return _fault(entry, "invalid_answer", "the answer is nested without end")
+
+
+def _read_answer(entry: Entry, response: Any, check_answer: Any) -> Answer:
     if not isinstance(response, dict) or response.get("version") != 1:
         return _fault(entry, "invalid_answer", "no response of protocol version 1")
     fault = response.get("fault")
     if fault is not None:
-        known = isinstance(fault, dict) and isinstance(fault.get("code"), str)
-        code = fault["code"] if known else "invalid_answer"
-        return _fault(entry, code, str(fault.get("message", "")) if known else "")
+        code = fault.get("code") if isinstance(fault, dict) else None
+        if not _is_code(code) or code == SKIPPED:
+            return _fault(entry, "invalid_answer", "a fault without a code")
+        return _fault(entry, str(code), str(fault.get("message", ""))[:256])
     effects = response.get("effects")
-    if not isinstance(effects, list):
-        return _fault(entry, "invalid_answer", "no list of effects")
+    if not isinstance(effects, list) or len(effects) > MAX_EFFECTS:
+        return _fault(entry, "invalid_answer", f"no list of at most {MAX_EFFECTS} effects")
     try:
         checked = tuple(check_effect(effect, entry.manifest.writes) for effect in effects)
         if check_answer is not None:
             check_answer(entry, checked)
     except RuleError as error:
-        return _fault(entry, error.code, str(error))
-    warnings = response.get("warnings", ())
-    warnings = warnings if isinstance(warnings, list) else ()
-    return Answer(checked, tuple(str(code)[:64] for code in warnings))
+        return _fault(entry, error.code, str(error), _refusal(entry, effects))
+    warnings = response.get("warnings")
+    warnings = warnings[:MAX_WARNINGS] if isinstance(warnings, list) else ()
+    return Answer(
+        checked,
+        tuple(code for code in warnings if isinstance(code, str) and _WARNING.fullmatch(code)),
+    )
 
 
-def _fault(entry: Entry, code: str, message: str) -> Answer:
+def _is_code(value: Any) -> bool:
+    return isinstance(value, str) and _CODE.fullmatch(value) is not None
+
+
+def _refusal(entry: Entry, effects: list[Any]) -> Effect | None:
+    """Return the refusal in an answer that is illegal otherwise: nobody gets in by its mistake."""
+    if ("deny",) not in entry.manifest.writes:
+        return None
+    for effect in effects:
+        if isinstance(effect, dict) and effect.get("effect") == "deny":
+            code = effect.get("code")
+            named = {"code": code if _is_code(code) else "rule_failed"}
+            told = {key: effect.get(key) for key in ("public_code", "reason")}
+            return clean_denial({"effect": "deny", **named, **told})
+    return None
+
+
+def _fault(entry: Entry, code: str, message: str, refusal: Effect | None = None) -> Answer:
     """Return the answer of an entry that failed: nothing, or a denial for a guard."""
-    effects: tuple[dict[str, Any], ...] = ()
+    if refusal is not None:
+        return Answer((refusal,), fault=code, message=message)
+    effects: tuple[Effect, ...] = ()
     if entry.manifest.is_guard:
         misconfigured = code == "configuration_error"
         named = {"configuration_error": "rule_misconfigured", CONTEXT_MISSING: CONTEXT_MISSING}

@@ -43,7 +43,6 @@ def login_function(folder: FilePath) -> LoginFunction:
         inline=inline,
         threads=invoker_threads(),
         roles=json.loads(os.environ.get("AWS_ROLE_TABLE", "{}")),
-        token_version=token_version,
     )
 
 

@@ -7,7 +7,6 @@ an empty one, takes the groups away, so the groups of the event are always sent 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,7 +61,7 @@ class TokenPlan:
                 self.preferred_role = effect.get("preferred")
             case "set_session_tags":
                 for key, value in effect["tags"].items():
-                    self.set_claims["id"][tag_claim(key)] = value
+                    self.set_claims["id"][claims.tag_claim(key)] = value
             case "set_profile":
                 self.set_claims["id"].setdefault(effect["attribute"], effect["value"])
 
@@ -75,6 +74,11 @@ class TokenPlan:
         granted = [keys[arn] for arn in self.role_arns if arn in keys]
         tag = ":" + ":".join(granted) + ":" if granted else NO_ROLE
         self.set_claims["id"][claims.GRANTED_TAG_CLAIM] = tag
+
+    @property
+    def restricts_access(self) -> bool:
+        """Whether something is taken out of the access token."""
+        return bool(self.removed_claims["access"]) or False in self.scopes.values()
 
     def claims_within_budget(self, token: str) -> dict[str, Any]:
         """Return the claims to set, without those that no longer fit into 6 KiB, in rule order."""
@@ -92,12 +96,6 @@ class TokenPlan:
             size += more
             kept[name] = value
         return kept
-
-
-def tag_claim(key: str) -> str:
-    """Return the ID token claim for the principal tag ``key``: CostCenter gives …cost_center."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", key)
-    return claims.TAG_CLAIM_PREFIX + words.lower()
 
 
 def token_response(plan: TokenPlan, request: Mapping[str, Any], *, version: str) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Trigger:
     user_id: str
     username: str
     request: dict[str, Any]
+    version: str = "1"
 
     @classmethod
     def parse(cls, event: Any) -> Trigger:
@@ -99,12 +100,22 @@ class Trigger:
             user_id="" if kind is Kind.MACHINE else str(user_id),
             username=str(event.get("userName") or ""),
             request=request,
+            version=str(event.get("version")),
         )
 
     @property
     def is_token_stage(self) -> bool:
         """Whether tokens are about to be made."""
         return self.kind in (Kind.TOKEN, Kind.REFRESH, Kind.MACHINE)
+
+    @property
+    def token_version(self) -> str:
+        """The shape in which Cognito takes this pre token generation response.
+
+        The event says it, not the template: a parameter that changed may not have reached the
+        deployed version of this function yet. V2_0 and V3_0 are of one shape.
+        """
+        return "V1_0" if self.version == "1" else "V3_0"
 
     def facts(self, application: Application | None) -> Facts:
         """Return what this trigger knows of the login, in the words of ``fields.FIELDS``."""
