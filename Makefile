@@ -56,4 +56,4 @@ fix: setup ## Format, and repair what the linter can.
 
 clean: ## Remove what can be made again: builds, caches, the state of the embedded AWS.
 	rm -rf .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
-	find . -name .venv* -prune -o -name __pycache__ -type d -print | xargs rm -rf
+	find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

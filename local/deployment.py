@@ -1,5 +1,6 @@
 """Deploy the stack into the embedded AWS: ``sam build`` if something changed, ``sam deploy``."""
 
+import fcntl
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from local import leash
 from local.errors import DeploymentError, SetUpError
 from local.server import PROJECT, STATE, EmbeddedAws
 
@@ -21,6 +23,7 @@ from local.server import PROJECT, STATE, EmbeddedAws
 BUILD_INPUTS = ("template.yaml", "samconfig.toml", "chain.toml", "functions", "layers", "tools")
 NOT_INPUTS = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache"})
 CONFIGURATION = "local"
+BEGINS = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "REVIEW_IN_PROGRESS"})
 BUILT = PROJECT / ".aws-sam" / "build" / "template.yaml"
 DIGEST = STATE / "build.sha256"
 
@@ -48,8 +51,8 @@ def deploy(
     command = ["deploy", "--config-env", CONFIGURATION, "--no-progressbar"]
     if parameters:
         # The option takes the place of the file's, so what the file says goes along.
-        given = [*_configured_parameters(), *(f"{n}={v}" for n, v in parameters.items())]
-        command += ["--parameter-overrides", *given]
+        given = {**_configured_parameters(), **parameters}
+        command += ["--parameter-overrides", *(f"{n}={v}" for n, v in given.items())]
     finished = _sam(aws, command)
     stack = _stack_name(finished.stdout)
     if finished.returncode != 0:
@@ -75,16 +78,19 @@ def _warm_up(aws: EmbeddedAws, stack: str) -> None:
 
 def build(aws: EmbeddedAws, *, say: Callable[[str], None] = lambda line: None) -> None:
     """Run ``sam build`` unless the last good build had the same inputs."""
-    digest = _digest_of_inputs()
-    if BUILT.exists() and DIGEST.exists() and DIGEST.read_text() == digest:
-        return
-    say("Building with sam build.")
-    DIGEST.unlink(missing_ok=True)
-    finished = _sam(aws, ["build", "--config-env", CONFIGURATION])
-    if finished.returncode != 0:
-        raise DeploymentError(f"sam build failed: {_reason(finished)}")
     STATE.mkdir(exist_ok=True)
-    DIGEST.write_text(digest)
+    # Two test processes, or a demo beside a test, would write the same folder.
+    with (STATE / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        digest = _digest_of_inputs()
+        if BUILT.exists() and DIGEST.exists() and DIGEST.read_text() == digest:
+            return
+        say("Building with sam build.")
+        DIGEST.unlink(missing_ok=True)
+        finished = _sam(aws, ["build", "--config-env", CONFIGURATION])
+        if finished.returncode != 0:
+            raise DeploymentError(f"sam build failed: {_reason(finished)}")
+        DIGEST.write_text(digest)
 
 
 def outputs(aws: EmbeddedAws, stack: str) -> dict[str, str]:
@@ -93,10 +99,10 @@ def outputs(aws: EmbeddedAws, stack: str) -> dict[str, str]:
     return {item["OutputKey"]: item["OutputValue"] for item in described.get("Outputs", [])}
 
 
-def _configured_parameters() -> list[str]:
+def _configured_parameters() -> dict[str, str]:
     configured = tomllib.loads((PROJECT / "samconfig.toml").read_text(encoding="utf-8"))
-    parameters: list[str] = configured[CONFIGURATION]["deploy"]["parameters"]["parameter_overrides"]
-    return parameters
+    given: list[str] = configured[CONFIGURATION]["deploy"]["parameters"]["parameter_overrides"]
+    return dict(parameter.split("=", 1) for parameter in given)
 
 
 def _sam(aws: EmbeddedAws, arguments: list[str]) -> subprocess.CompletedProcess[str]:
@@ -106,15 +112,9 @@ def _sam(aws: EmbeddedAws, arguments: list[str]) -> subprocess.CompletedProcess[
     sam = shutil.which("sam", path=path)
     if sam is None:
         raise SetUpError("`sam` is not installed in this environment: run `make setup`.")
-    return subprocess.run(
-        [sam, *arguments],
-        cwd=PROJECT,
-        env=aws.environment | {"PATH": path},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # By default sam looks after the stack's events every five seconds.
+    environment = aws.environment | {"PATH": path, "SAM_CLI_POLL_DELAY": "0.3"}
+    return leash.run([sam, *arguments], cwd=PROJECT, env=environment)
 
 
 def _stack_name(output: str) -> str:
@@ -132,11 +132,15 @@ def _first_failure(aws: EmbeddedAws, stack: str, finished: subprocess.CompletedP
         )
     except ClientError:
         events = []
-    # Newest first; the first failure is the cause, the later ones are its consequences.
-    for event in reversed(events):
+    failures = []
+    for event in events:
         if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason"):
-            return f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
-    return _reason(finished)
+            failures.append(f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}")
+        # Newest first, so this is where the deployment began; what is older is another one's.
+        if event["PhysicalResourceId"] == event["StackId"] and event["ResourceStatus"] in BEGINS:
+            break
+    # The first failure is the cause, the later ones are its consequences.
+    return failures[-1] if failures else _reason(finished)
 
 
 def _reason(finished: subprocess.CompletedProcess[str]) -> str:

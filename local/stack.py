@@ -103,6 +103,7 @@ class Stack:
     def person(
         self,
         name: str,
+        /,
         *,
         groups: Iterable[str] = (),
         app_metadata: Mapping[str, Any] | None = None,

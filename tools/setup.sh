@@ -29,7 +29,11 @@ find_python() {
     return 1
 }
 
-wanted=$(cat "${requirements[@]}" pyproject.toml "$0" - <<<"$PWD" | digest)
+# Tests ask an IAM evaluator that is not ours about the template's policies; it runs on Node.
+evaluator=tests/contract/iam_simulate
+
+wanted=$(cat "${requirements[@]}" "$evaluator/package-lock.json" pyproject.toml "$0" - <<<"$PWD" |
+    digest)
 if [[ -x .venv/bin/python && -x .venv-aws/bin/python && $(cat "$stamp" 2>/dev/null) == "$wanted" ]]
 then
     exit 0
@@ -54,6 +58,10 @@ uv=(.venv/bin/python -m uv --quiet)
 "${uv[@]}" pip sync --python .venv-aws --require-hashes --compile-bytecode requirements/emulator.txt
 # The `cognito-rules` command, and the checkout on the path of .venv.
 "${uv[@]}" pip install --python .venv --offline --no-deps --no-build-isolation --editable .
+
+if command -v npm >/dev/null; then
+    npm ci --prefix "$evaluator" --ignore-scripts --no-audit --no-fund --silent
+fi
 
 echo "$wanted" >"$stamp"
 echo "setup: done in $((SECONDS - started)) s" >&2

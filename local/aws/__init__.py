@@ -6,11 +6,12 @@ emulator's own environment, so nothing is imported before ``install()``.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 
 # In this order: a later module builds on the earlier ones.
 COMPLETIONS = (
     "lambda_errors",
+    "packages",
+    "cold_start",
     "groups",
     "calls",
     "authentication",
@@ -18,8 +19,10 @@ COMPLETIONS = (
     "choice_based",
     "custom_auth",
     "sign_up",
+    "user_migration",
     "tokens",
     "token_endpoint",
+    "client_token",
     "managed_login",
     "federation",
     "identity_pools",
@@ -30,8 +33,4 @@ COMPLETIONS = (
 def install() -> None:
     """Put every completion in place, before the server takes its first request."""
     for name in COMPLETIONS:
-        if find_spec(f"{__name__}.{name}") is None:
-            continue
-        module = import_module(f"{__name__}.{name}")
-        if hasattr(module, "install"):
-            module.install()
+        import_module(f"{__name__}.{name}").install()

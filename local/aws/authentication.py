@@ -6,11 +6,13 @@ https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-
 
 from typing import Any
 
-from local.aws import calls, invoke
+from local.aws import calls, invoke, user_migration
 from local.aws.emulator import Response, cognito, error, wrap
 from local.aws.events import JsonObject, event, user_attributes, with_metadata
+from local.aws.refusals import TriggerRefused
 
-PASSWORD_FLOWS = frozenset({"USER_PASSWORD_AUTH", "ADMIN_USER_PASSWORD_AUTH", "ADMIN_NO_SRP_AUTH"})
+PUBLIC_FLOWS = frozenset({"USER_PASSWORD_AUTH"})
+ADMIN_FLOWS = frozenset({"ADMIN_USER_PASSWORD_AUTH", "ADMIN_NO_SRP_AUTH"})
 # Flow -> what the app client has to allow; ministack refuses the call when it does not.
 GATED_FLOWS = {"USER_SRP_AUTH": "ALLOW_USER_SRP_AUTH", "CUSTOM_AUTH": "ALLOW_CUSTOM_AUTH"}
 SIGN_IN_STATES = frozenset({"CONFIRMED", "FORCE_CHANGE_PASSWORD", "RESET_REQUIRED"})
@@ -81,23 +83,43 @@ def attempt(pool: JsonObject, client_id: str, username: Any, metadata: dict[str,
 
 
 def _initiate(original: Any, data: JsonObject) -> Response:
-    """(Admin)InitiateAuth: the trigger comes before the password is looked at."""
+    """(Admin)InitiateAuth: the triggers come before the password is looked at."""
     client_id = data.get("ClientId", "")
     pool = cognito._user_pools.get(data.get("UserPoolId")) or cognito._pool_for_client(client_id)[0]
-    flow = str(data.get("AuthFlow", ""))
-    if pool is not None and client_id in pool["_clients"] and _allowed(pool, client_id, flow):
-        username = (data.get("AuthParameters") or {}).get("USERNAME")
-        attempt(pool, client_id, username, calls.current().metadata)
-        user = cognito._resolve_user(pool, username)[0]
-        if flow != "CUSTOM_AUTH" and user is not None and not user.get("_password"):
-            # Somebody from an identity provider has no password, so none is right.
-            return error("NotAuthorizedException", "Incorrect username or password.")
-    response: Response = original(data)
+    refused = None
+    if pool is not None and client_id in pool["_clients"] and _allowed(pool, client_id, data):
+        refused = _before_the_password(pool, client_id, data)
+    response: Response = refused or original(data)
     return response
 
 
-def _allowed(pool: JsonObject, client_id: str, flow: str) -> bool:
-    if flow in PASSWORD_FLOWS:
+def _before_the_password(pool: JsonObject, client_id: str, data: JsonObject) -> Response | None:
+    parameters = data.get("AuthParameters") or {}
+    username, metadata = parameters.get("USERNAME"), calls.current().metadata
+    if "PASSWORD" in data["AuthFlow"] or data["AuthFlow"] == "ADMIN_NO_SRP_AUTH":
+        password = str(parameters.get("PASSWORD") or "")
+        try:
+            user_migration.migrate(
+                pool, user_migration.SIGN_IN, client_id, username, password, metadata
+            )
+        except TriggerRefused as refusal:
+            unknown = error(refusal.code, refusal.message)
+            hidden: Response = cognito._hidden_user_error(pool, client_id, unknown)
+            return hidden
+    attempt(pool, client_id, username, metadata)
+    user = cognito._resolve_user(pool, username)[0]
+    if user is None or data["AuthFlow"] == "CUSTOM_AUTH":
+        return None
+    if not user.get("_password") and user.get("UserStatus") != "RESET_REQUIRED":
+        # Somebody from an identity provider has no password, so none is right.
+        return error("NotAuthorizedException", "Incorrect username or password.")
+    return None
+
+
+def _allowed(pool: JsonObject, client_id: str, data: JsonObject) -> bool:
+    """Whether ministack will take this flow; it has refused a password flow by now."""
+    flow = data.get("AuthFlow")
+    if flow in (ADMIN_FLOWS if "UserPoolId" in data else PUBLIC_FLOWS):
         return True
     allowed = pool["_clients"][client_id].get("ExplicitAuthFlows") or []
     return flow in GATED_FLOWS and (

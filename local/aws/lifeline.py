@@ -11,10 +11,10 @@ import threading
 from pathlib import Path
 
 
-def hold(folder: Path) -> None:
+def hold(folder: Path | None = None) -> None:
     """Watch standard input; when it ends, kill this process group and delete ``folder``.
 
-    ``folder`` is this run's own directory (state and temporary files). Call once, from the main
+    ``folder`` is this run's own directory, if it has one. Call once, from the main
     thread; the process has to lead its group, since the whole group is killed.
     """
     if os.getpgrp() != os.getpid():
@@ -30,9 +30,10 @@ def _outlive(number: int, frame: object) -> None:
     """Do nothing: the end of standard input is the only end."""
 
 
-def _watch(folder: Path) -> None:
+def _watch(folder: Path | None) -> None:
     while os.read(0, 1024):
         pass
     os.killpg(os.getpgrp(), signal.SIGTERM)
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
     os.killpg(os.getpgrp(), signal.SIGKILL)

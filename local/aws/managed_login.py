@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from local.aws import authentication, codes, tokens
+from local.aws import authentication, codes, tokens, user_migration
 from local.aws.emulator import Response, app, cognito, concurrency, wrap
 from local.aws.events import JsonObject
 from local.aws.refusals import TriggerRefused
@@ -74,7 +74,14 @@ def _page_with(message: str, request: JsonObject) -> Response:
 
 
 def _authenticate(original: Any, pool: JsonObject, username: str, password: str) -> Any:
-    """The page's password check: pre authentication comes first."""
+    """The page's password check: user migration and pre authentication come first."""
+    try:
+        user_migration.migrate(
+            pool, user_migration.SIGN_IN, _client_id.get(), username, password, {}
+        )
+    except TriggerRefused:
+        # The page says no more than after a wrong password.
+        return None, "Incorrect username or password."
     authentication.attempt(pool, _client_id.get(), username, {})
     user, message = original(pool, username, password)
     if user is not None and not user.get("_password"):

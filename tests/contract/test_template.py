@@ -1,0 +1,345 @@
+"""What template.yaml must hold: for CloudFormation, for every rule, for the login path."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from typing import Any
+
+import pytest
+from cfnlint.api import ManualArgs, lint
+
+from cognito_rules.rule import Rule
+from tests.contract.stack_template import (
+    AFTER_LOGIN,
+    MANIFESTS,
+    RULES,
+    STACK,
+    TEMPLATE,
+    Stack,
+    as_list,
+    pascal,
+    source,
+    transformed,
+)
+
+FROM_TEMPLATE = [name for name in RULES if MANIFESTS[name].settings.from_template]
+
+FUNCTION_NAME_LIMIT = 64
+STACK_NAME_LIMIT = 25  # promised in the template's description
+
+
+@pytest.fixture(scope="module")
+def stack() -> Stack:
+    return Stack()
+
+
+def lint_findings(template: dict[str, Any]) -> list[str]:
+    findings = lint(json.dumps(template), config=ManualArgs(regions=["us-east-1", "eu-west-1"]))
+    return [f"{finding.rule.id} {finding.message}" for finding in findings]
+
+
+# -- for CloudFormation ------------------------------------------------------------------------
+
+
+def test_the_transformed_template_is_clean() -> None:
+    assert lint_findings(transformed(source())) == []
+
+
+def test_a_circle_between_pool_and_trigger_would_be_found() -> None:
+    template = transformed(source())
+    variables = template["Resources"]["LoginFunction"]["Properties"]["Environment"]["Variables"]
+    variables["USER_POOL_ID"] = {"Ref": "UserPool"}
+
+    assert any(finding.startswith("E3004") for finding in lint_findings(template))
+
+
+def test_the_stack_stays_below_four_hundred_resources() -> None:
+    assert len(transformed(source())["Resources"]) <= 400
+
+
+def test_function_and_role_names_leave_room_for_the_stack_name() -> None:
+    functions = [f"{'s' * STACK_NAME_LIMIT}-rule-{rule}" for rule in RULES]
+    role = f"{'s' * STACK_NAME_LIMIT}-ap-southeast-2-administrator"
+
+    assert max(map(len, [*functions, role])) <= FUNCTION_NAME_LIMIT
+    assert f"may have {STACK_NAME_LIMIT} characters" in source()["Description"]
+
+
+def test_every_parameter_is_described_and_has_a_default() -> None:
+    parameters = source()["Parameters"]
+
+    assert [name for name, p in parameters.items() if not p.get("Description")] == []
+    assert [name for name, p in parameters.items() if "Default" not in p] == []
+
+
+def test_every_parameter_stands_in_one_group_in_the_order_of_the_groups() -> None:
+    groups = source()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+
+    assert [n for group in groups for n in group["Parameters"]] == list(source()["Parameters"])
+
+
+@pytest.mark.parametrize("name", ["AllowSelfSignUp", "EnableMachineClient", "LocalEmulator"])
+def test_what_opens_something_is_off_by_default(name: str) -> None:
+    assert source()["Parameters"][name]["Default"] == "false"
+
+
+def test_every_output_is_described() -> None:
+    assert [name for name, o in source()["Outputs"].items() if not o.get("Description")] == []
+
+
+@pytest.mark.parametrize("name", ["UserPool", "ProfilesTable", "SessionsTable", "ExampleBucket"])
+def test_what_holds_peoples_data_outlives_the_stack(name: str) -> None:
+    resource = source()["Resources"][name]
+
+    assert resource["DeletionPolicy"] == "Retain"
+    assert resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_pool_and_tables_cannot_be_deleted_by_mistake(stack: Stack) -> None:
+    tables = stack.of_type("AWS::DynamoDB::Table")
+
+    assert stack.properties("UserPool")["DeletionProtection"] == "ACTIVE"
+    assert {name: t["DeletionProtectionEnabled"] for name, t in tables.items()} == {
+        "ProfilesTable": True,
+        "SessionsTable": True,
+    }
+
+
+def test_only_named_resources_are_left_out_of_the_embedded_aws() -> None:
+    local = Stack(LocalEmulator="true")
+
+    assert set(Stack().resources) - set(local.resources) == {"EventArchive", "ExampleBucketPolicy"}
+
+
+# -- for every rule ----------------------------------------------------------------------------
+
+
+def test_there_is_a_function_for_each_rule_and_no_other() -> None:
+    functions = source()["Resources"]
+    stanzas = {name for name, r in functions.items() if r["Type"] == "AWS::Serverless::Function"}
+
+    rules = {f"{pascal(rule)}Rule" for rule in RULES}
+    assert stanzas - {"LoginFunction", "AnnounceFunction", "DeliverFunction"} == rules
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rules_stanza_has_its_name_folder_and_handler(rule: str) -> None:
+    stanza = source()["Resources"][f"{pascal(rule)}Rule"]["Properties"]
+
+    assert stanza["FunctionName"] == {"Fn::Sub": f"${{AWS::StackName}}-rule-{rule}"}
+    assert stanza["CodeUri"] == f"functions/{rule}"
+    assert Stack().properties(f"{pascal(rule)}Rule")["Handler"] == "app.rule"
+    assert "AutoPublishAlias" not in stanza
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rules_stanza_stands_under_the_banner_of_its_category(rule: str) -> None:
+    text = TEMPLATE.read_text()
+    before = text[: text.index(f"\n  {pascal(rule)}Rule:\n")]
+    banner = re.findall(r"^  # ([A-Z: ]+?) -+$", before, re.MULTILINE)[-1]
+
+    assert banner == f"RULES: {MANIFESTS[rule].category.upper()}"
+
+
+@pytest.mark.parametrize("rule", [name for name in RULES if not MANIFESTS[name].secrets])
+def test_a_rule_without_secrets_has_the_role_that_may_only_log(stack: Stack, rule: str) -> None:
+    assert stack.properties(f"{pascal(rule)}Rule")["Role"] == "<PlainRuleRole.Arn>"
+
+
+@pytest.mark.parametrize("rule", [name for name in RULES if MANIFESTS[name].secrets])
+def test_a_rule_can_read_exactly_its_own_secrets(stack: Stack, rule: str) -> None:
+    names = json.loads(stack.environment(f"{pascal(rule)}Rule")["SECRET_NAMES"])
+    ids = {p["Name"]: f"<{n}.Id>" for n, p in stack.of_type("AWS::SecretsManager::Secret").items()}
+    statements = [s for owner, s in stack.statements() if owner == f"{pascal(rule)}RuleRole"]
+
+    assert set(names) == set(MANIFESTS[rule].secrets)
+    assert [s["Action"] for s in statements] == [["secretsmanager:GetSecretValue"]] * len(names)
+    assert {s["Resource"] for s in statements} == {ids[secret] for secret in names.values()}
+
+
+def test_no_two_rules_share_a_secret(stack: Stack) -> None:
+    read = [
+        resource
+        for _, statement in stack.statements()
+        if "secretsmanager:GetSecretValue" in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+    ]
+
+    assert len(read) == len(set(read))
+
+
+@pytest.mark.parametrize("rule", FROM_TEMPLATE)
+def test_the_templates_settings_are_complete_and_legal(rule: str) -> None:
+    stack = Stack(SplunkEndpoint="https://http-inputs-example.splunkcloud.com:443")
+    settings = json.loads(stack.environment(f"{pascal(rule)}Rule")["RULE_SETTINGS"])
+    module = importlib.import_module(f"functions.{rule}.app")
+    assert isinstance(module.rule, Rule)
+
+    configuration = module.rule.configure({}, settings)
+
+    assert {name: configuration[name] for name in settings}.keys() == settings.keys()
+
+
+@pytest.mark.parametrize("rule", [name for name in RULES if name not in FROM_TEMPLATE])
+def test_a_rule_without_template_settings_gets_none(stack: Stack, rule: str) -> None:
+    assert "RULE_SETTINGS" not in stack.environment(f"{pascal(rule)}Rule")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rules_function_outlives_the_rules_own_timeout(stack: Stack, rule: str) -> None:
+    timeout = stack.properties(f"{pascal(rule)}Rule")["Timeout"]
+
+    assert timeout * 1000 > MANIFESTS[rule].timeout_ms
+
+
+# -- for the login path ------------------------------------------------------------------------
+
+
+def test_every_function_logs_json_into_a_group_that_forgets(stack: Stack) -> None:
+    groups = stack.of_type("AWS::Logs::LogGroup")
+
+    for name, function in stack.of_type("AWS::Lambda::Function").items():
+        logging = function["LoggingConfig"]
+        assert logging["LogFormat"] == "JSON", name
+        assert logging["LogGroup"].strip("<>") in groups, name
+    assert {group["RetentionInDays"] for group in groups.values()} == {30}
+
+
+def test_the_alias_is_published_from_snapshots(stack: Stack) -> None:
+    alias = stack.properties("LoginFunctionAliaslive")
+
+    assert alias["Name"] == "live"
+    assert stack.properties("LoginFunction")["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert stack.properties("LoginFunction")["Timeout"] == 5
+    assert source()["Resources"]["LoginFunction"]["Metadata"]["BuildMethod"] == "makefile"
+
+
+@pytest.mark.parametrize(
+    ("plan", "version", "legacy"),
+    [
+        pytest.param("LITE", "V1_0", True, id="lite has the first version only"),
+        pytest.param("ESSENTIALS", "V3_0", False, id="essentials"),
+        pytest.param("PLUS", "V3_0", False, id="plus"),
+    ],
+)
+def test_the_pools_triggers_are_the_alias(plan: str, version: str, legacy: bool) -> None:
+    stack = Stack(FeaturePlan=plan)
+    alias = "<LoginFunctionAliaslive>"
+    wired = {
+        "PostAuthentication": alias,
+        "PostConfirmation": alias,
+        "PreTokenGenerationConfig": {"LambdaArn": alias, "LambdaVersion": version},
+    }
+
+    assert stack.properties("UserPool")["LambdaConfig"] == (
+        wired | {"PreTokenGeneration": alias} if legacy else wired
+    )
+    assert stack.environment("LoginFunction")["PRE_TOKEN_VERSION"] == version
+
+
+@pytest.mark.parametrize(
+    ("parameters", "pool_arn"),
+    [
+        pytest.param({}, "<UserPool.Arn>", id="the created pool"),
+        pytest.param(
+            {"UserPoolId": "eu-west-1_abc"},
+            "arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_abc",
+            id="an existing pool",
+        ),
+    ],
+)
+def test_only_the_pool_may_call_the_login_function(
+    parameters: dict[str, str], pool_arn: str
+) -> None:
+    stack = Stack(**parameters)
+    permissions = stack.of_type("AWS::Lambda::Permission")
+
+    assert permissions == {
+        "LoginPermission": {
+            "Action": "lambda:InvokeFunction",
+            "FunctionName": "<LoginFunctionAliaslive>",
+            "Principal": "cognito-idp.amazonaws.com",
+            "SourceAccount": "111122223333",
+            "SourceArn": pool_arn,
+        }
+    }
+    assert ("UserPool" in stack.resources) == (not parameters)
+
+
+def test_the_web_client_has_safe_flows_and_no_writable_custom_attribute(stack: Stack) -> None:
+    client = stack.properties("UserPoolClient")
+
+    assert client["ExplicitAuthFlows"] == ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    assert client["AllowedOAuthFlows"] == ["code"]
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
+    assert client["EnableTokenRevocation"] is True
+    assert [name for name in client["WriteAttributes"] if ":" in name] == []
+
+
+# -- after a login -----------------------------------------------------------------------------
+
+
+def test_only_announcements_leave_the_sessions_table(stack: Stack) -> None:
+    mapping = stack.properties("AnnounceFunctionAnnouncements")
+    (pattern,) = mapping["FilterCriteria"]["Filters"]
+
+    assert json.loads(pattern["Pattern"]) == {
+        "eventName": ["INSERT", "MODIFY"],
+        "dynamodb": {"NewImage": {"announcement": {"S": [{"exists": True}]}}},
+    }
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["DestinationConfig"]["OnFailure"] == {
+        "Destination": "<AnnounceDeadLetterQueue.Arn>"
+    }
+
+
+@pytest.mark.parametrize("rule", AFTER_LOGIN)
+def test_an_after_login_rule_hears_of_its_own_view_only(stack: Stack, rule: str) -> None:
+    name = pascal(rule)
+    subscription = stack.properties(f"{name}Subscription")
+    (target,) = subscription["Targets"]
+
+    assert subscription["EventBusName"] == STACK
+    assert subscription["EventPattern"] == {
+        "source": ["cognito.rules"],
+        "detail": {"rules": [rule]},
+    }
+    assert target["Arn"] == f"<{name}Queue.Arn>"
+    assert target["InputPath"] == f"$.detail.views.{rule}"
+    assert target["DeadLetterConfig"] == {"Arn": f"<{name}DeadLetterQueue.Arn>"}
+
+
+@pytest.mark.parametrize("rule", AFTER_LOGIN)
+def test_what_an_after_login_rule_cannot_deliver_is_kept(stack: Stack, rule: str) -> None:
+    name = pascal(rule)
+    queue = stack.properties(f"{name}Queue")
+    mapping = stack.properties(f"DeliverFunction{name}")
+    deliver = stack.properties("DeliverFunction")
+
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": f"<{name}DeadLetterQueue.Arn>",
+        "maxReceiveCount": 12,
+    }
+    assert queue["VisibilityTimeout"] == 6 * deliver["Timeout"]
+    # A message that gets no turn is received for nothing, and is given up after twelve times.
+    slowest_batch = mapping["BatchSize"] * MANIFESTS[rule].timeout_ms / 1000
+    assert deliver["Timeout"] >= slowest_batch + 3
+    assert mapping["EventSourceArn"] == f"<{name}Queue.Arn>"
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] >= 2
+    fortnight = 14 * 24 * 3600
+    assert queue["MessageRetentionPeriod"] == fortnight
+    assert stack.properties(f"{name}DeadLetterQueue")["MessageRetentionPeriod"] == fortnight
+    assert stack.properties("SubscriptionQueuesPolicy")["Queues"].count(f"<{name}Queue>") == 1
+
+
+def test_alarms_exist_when_somebody_listens() -> None:
+    topic = "arn:aws:sns:eu-west-1:111122223333:alarms"
+    alarms = Stack(AlarmTopicArn=topic).of_type("AWS::CloudWatch::Alarm")
+
+    assert Stack().of_type("AWS::CloudWatch::Alarm") == {}
+    assert {alarm["AlarmActions"][0] for alarm in alarms.values()} == {topic}
+    watched = {f"{pascal(rule)}DeadLetterAlarm" for rule in AFTER_LOGIN}
+    assert watched < set(alarms)

@@ -1,0 +1,329 @@
+"""Who may do what, by template.yaml: the stack's functions, and signed-in people."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.contract.stack_template import (
+    AFTER_LOGIN,
+    BASIC_EXECUTION,
+    Stack,
+    as_list,
+    pascal,
+    source,
+)
+
+FEDERATED = ["AdministratorRole", "DeveloperRole", "ReadOnlyRole"]
+ACCOUNT_ARN = "eu-west-1:111122223333"
+
+# The whole list of what may be allowed on "*", with the reason.
+ALLOWED_ON_EVERYTHING = {
+    # In a queue's policy "*" is that queue; a condition names the bus.
+    ("SubscriptionQueuesPolicy", "sqs:SendMessage"),
+    # AWS knows no resource for it.
+    ("AdministratorRole", "ec2:DescribeInstances"),
+    # A boundary grants nothing by itself.
+    ("FederatedBoundary", "ec2:DescribeInstances"),
+    ("FederatedBoundary", "ec2:StartInstances"),
+    ("FederatedBoundary", "ec2:StopInstances"),
+}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Stack:
+    return Stack()
+
+
+def allowed(stack: Stack, owner: str) -> dict[str, set[str]]:
+    """Return action -> resources of all that ``owner``'s own policies allow."""
+    result: dict[str, set[str]] = {}
+    for name, statement in stack.statements():
+        if name == owner and statement["Effect"] == "Allow":
+            for action in as_list(statement["Action"]):
+                result.setdefault(action, set()).update(as_list(statement["Resource"]))
+    return result
+
+
+# -- the stack's functions ---------------------------------------------------------------------
+
+
+def test_login_may_invoke_rules_and_use_the_two_tables_and_no_more(stack: Stack) -> None:
+    tables = {"<ProfilesTable.Arn>", "<SessionsTable.Arn>"}
+
+    assert allowed(stack, "LoginRole") == {
+        "lambda:InvokeFunction": {f"arn:aws:lambda:{ACCOUNT_ARN}:function:stack-rule-*"},
+        "logs:CreateLogStream": {"<LoginLogGroup.Arn>"},
+        "logs:PutLogEvents": {"<LoginLogGroup.Arn>"},
+        "dynamodb:BatchGetItem": tables,
+        "dynamodb:ConditionCheckItem": tables,
+        "dynamodb:GetItem": tables,
+        "dynamodb:PutItem": tables,
+        "dynamodb:UpdateItem": tables,
+    }
+
+
+def test_a_plain_rule_may_only_log(stack: Stack) -> None:
+    assert allowed(stack, "PlainRuleRole") == {
+        "logs:CreateLogStream": {"<RulesLogGroup.Arn>"},
+        "logs:PutLogEvents": {"<RulesLogGroup.Arn>"},
+    }
+
+
+def test_announce_may_publish_on_the_one_bus(stack: Stack) -> None:
+    actions = allowed(stack, "AnnounceRole")
+
+    assert actions["events:PutEvents"] == {"<EventBus.Arn>"}
+    assert actions["dynamodb:GetRecords"] == {"<SessionsTable.StreamArn>"}
+    assert not {"dynamodb:PutItem", "dynamodb:GetItem", "lambda:InvokeFunction"} & set(actions)
+
+
+def test_deliver_may_invoke_after_login_rules_only(stack: Stack) -> None:
+    actions = allowed(stack, "DeliverRole")
+
+    assert actions["lambda:InvokeFunction"] == {f"<{pascal(r)}Rule.Arn>" for r in AFTER_LOGIN}
+    assert actions["sqs:ReceiveMessage"] == {f"<{pascal(r)}Queue.Arn>" for r in AFTER_LOGIN}
+    assert actions["sqs:SendMessage"] == {f"<{pascal(r)}DeadLetterQueue.Arn>" for r in AFTER_LOGIN}
+    assert actions["dynamodb:PutItem"] == {"<SessionsTable.Arn>"}
+
+
+def test_nothing_else_is_allowed_on_everything(stack: Stack) -> None:
+    found = {
+        (name, action)
+        for name, statement in stack.statements()
+        if statement["Effect"] == "Allow" and "*" in as_list(statement["Resource"])
+        for action in as_list(statement["Action"])
+    }
+
+    assert found == ALLOWED_ON_EVERYTHING
+
+
+def test_no_policy_allows_actions_by_pattern(stack: Stack) -> None:
+    found = [
+        (name, action)
+        for name, statement in stack.statements()
+        if statement["Effect"] == "Allow"
+        for action in as_list(statement["Action"])
+        if "*" in action or "NotAction" in statement
+    ]
+
+    assert found == []
+
+
+def test_no_role_has_a_managed_policy_but_the_one_sam_gives_rules_with_secrets(
+    stack: Stack,
+) -> None:
+    attached = {
+        name: role["ManagedPolicyArns"]
+        for name, role in stack.of_type("AWS::IAM::Role").items()
+        if role.get("ManagedPolicyArns")
+    }
+
+    assert set(attached) == {"AddEmailToAccessTokenRuleRole", "RecordEventsSplunkRuleRole"}
+    assert all(arns == [BASIC_EXECUTION] for arns in attached.values())
+
+
+def test_a_given_permissions_boundary_is_on_every_role() -> None:
+    boundary = "arn:aws:iam::111122223333:policy/everybody"
+    roles = Stack(PermissionsBoundaryArn=boundary).of_type("AWS::IAM::Role")
+
+    assert {name: role.get("PermissionsBoundary") for name, role in roles.items()} == dict.fromkeys(
+        roles, boundary
+    )
+
+
+def test_a_given_key_encrypts_tables_queues_secrets_and_logs() -> None:
+    key = "arn:aws:kms:eu-west-1:111122223333:key/1"
+    stack = Stack(KmsKeyArn=key)
+
+    used = {
+        name: resource["Properties"].get("KmsKeyId")
+        or resource["Properties"].get("KmsMasterKeyId")
+        or resource["Properties"].get("SSESpecification", {}).get("KMSMasterKeyId")
+        for name, resource in stack.resources.items()
+        if resource["Type"]
+        in (
+            "AWS::DynamoDB::Table",
+            "AWS::Logs::LogGroup",
+            "AWS::SQS::Queue",
+            "AWS::SecretsManager::Secret",
+        )
+    }
+
+    assert used == dict.fromkeys(used, key)
+    assert len(used) >= 9
+
+
+# -- signed-in people --------------------------------------------------------------------------
+
+
+def test_the_identity_pool_hands_out_only_what_the_token_grants(stack: Stack) -> None:
+    pool = stack.properties("IdentityPool")
+    roles = stack.properties("IdentityPoolRoles")
+    (mapping,) = roles["RoleMappings"].values()
+    (provider,) = pool["CognitoIdentityProviders"]
+
+    assert pool["AllowClassicFlow"] is False
+    assert pool["AllowUnauthenticatedIdentities"] is False
+    assert provider == {
+        "ProviderName": "cognito-idp.eu-west-1.amazonaws.com/<UserPool>",
+        "ClientId": "<UserPoolClient>",
+        "ServerSideTokenCheck": True,
+    }
+    assert mapping == {
+        "IdentityProvider": "cognito-idp.eu-west-1.amazonaws.com/<UserPool>:<UserPoolClient>",
+        "Type": "Token",
+        "AmbiguousRoleResolution": "Deny",
+    }
+    assert roles["Roles"] == {"authenticated": "<NoAccessRole.Arn>"}
+
+
+def test_the_role_of_a_person_without_a_grant_may_do_nothing(stack: Stack) -> None:
+    assert allowed(stack, "NoAccessRole") == {}
+    assert "ManagedPolicyArns" not in stack.properties("NoAccessRole")
+
+
+def federated_trusts(stack: Stack) -> dict[str, list[dict[str, Any]]]:
+    return {
+        name: role["AssumeRolePolicyDocument"]["Statement"]
+        for name, role in stack.of_type("AWS::IAM::Role").items()
+        if "Federated" in json.dumps(role["AssumeRolePolicyDocument"])
+    }
+
+
+def test_every_federated_role_trusts_this_pools_signed_in_identities_only(stack: Stack) -> None:
+    trusts = federated_trusts(stack)
+
+    assert sorted(trusts) == sorted([*FEDERATED, "NoAccessRole"])
+    for name, statements in trusts.items():
+        (statement,) = statements
+        assert statement["Principal"] == {"Federated": "cognito-identity.amazonaws.com"}, name
+        assert statement["Action"] == ["sts:AssumeRoleWithWebIdentity", "sts:TagSession"], name
+        condition = statement["Condition"]
+        assert condition["StringEquals"] == {
+            "cognito-identity.amazonaws.com:aud": "<IdentityPool>"
+        }, name
+        assert condition["ForAnyValue:StringLike"] == {
+            "cognito-identity.amazonaws.com:amr": "authenticated"
+        }, name
+
+
+@pytest.mark.parametrize("role", FEDERATED)
+def test_a_federated_role_checks_its_own_grant_again(stack: Stack, role: str) -> None:
+    (statement,) = federated_trusts(stack)[role]
+    table = json.loads(stack.environment("LoginFunction")["AWS_ROLE_TABLE"])
+    properties = stack.properties(role)
+    arn = f"arn:aws:iam::111122223333:role{properties['Path']}{properties['RoleName']}"
+    (key,) = (key for key, granted in table.items() if granted == arn)
+
+    assert statement["Condition"]["StringLike"] == {"aws:RequestTag/granted": f"*:{key}:*"}
+    assert properties["MaxSessionDuration"] == 3600
+    assert properties["PermissionsBoundary"] == "<FederatedBoundary>"
+    assert f"<{role}>" in stack.properties("FederatedDenials")["Roles"]
+
+
+def test_the_login_function_and_the_rule_know_the_same_roles(stack: Stack) -> None:
+    table = json.loads(stack.environment("LoginFunction")["AWS_ROLE_TABLE"])
+    settings = json.loads(stack.environment("MapAwsRoleRule")["RULE_SETTINGS"])
+
+    assert settings["roles"] == table
+    assert len(table) == len(FEDERATED)
+
+
+def test_the_output_is_the_table_that_the_rule_applies() -> None:
+    stack = Stack(ReadOnlyGroup="Readers", DeveloperGroup="Dev", AdministratorGroup="Admins")
+    settings = json.loads(stack.environment("MapAwsRoleRule")["RULE_SETTINGS"])
+
+    applied = {m["group"]: settings["roles"][m["role"]] for m in settings["mappings"]}
+    assert json.loads(stack.outputs["GroupRoleTable"]) == applied
+    assert set(applied) == {"Readers", "Dev", "Admins"}
+
+
+def test_the_more_powerful_role_is_preferred(stack: Stack) -> None:
+    settings = json.loads(stack.environment("MapAwsRoleRule")["RULE_SETTINGS"])
+    ranked = sorted(settings["mappings"], key=lambda mapping: int(mapping["priority"]))
+
+    assert [mapping["role"] for mapping in ranked] == ["administrator", "developer", "read_only"]
+    assert len({mapping["priority"] for mapping in ranked}) == len(ranked)
+
+
+def test_people_cannot_retag_resources_or_take_on_other_roles(stack: Stack) -> None:
+    denied = {
+        action
+        for name, statement in stack.statements()
+        if name == "FederatedDenials" and statement["Effect"] == "Deny"
+        for action in statement["Action"]
+    }
+
+    assert {"ec2:CreateTags", "iam:*", "s3:PutObjectTagging", "sts:AssumeRole"} <= denied
+
+
+def used_tags(statement: dict[str, Any]) -> set[str]:
+    return set(re.findall(r"\$\{aws:PrincipalTag/(\w+)\}", json.dumps(statement)))
+
+
+def test_a_statement_that_uses_a_tag_requires_it_to_be_there_and_not_empty(stack: Stack) -> None:
+    using = [(n, s) for n, s in stack.statements() if used_tags(s)]
+
+    assert {tag for _, statement in using for tag in used_tags(statement)} == {
+        "CostCenter",
+        "Project",
+    }
+    for name, statement in using:
+        for tag in used_tags(statement):
+            condition = statement["Condition"]
+            assert condition["Null"][f"aws:PrincipalTag/{tag}"] == "false", name
+            assert condition["StringLike"][f"aws:PrincipalTag/{tag}"] == "?*", name
+
+
+def test_a_tag_in_a_path_may_not_reach_into_a_folder(stack: Stack) -> None:
+    paths = [
+        statement
+        for _, statement in stack.statements()
+        if "projects/${aws:PrincipalTag/Project}/*" in json.dumps(statement)
+    ]
+
+    assert len(paths) == 2
+    for statement in paths:
+        assert statement["Condition"]["StringNotLike"] == {"aws:PrincipalTag/Project": "*/*"}
+
+
+def test_every_tag_comes_from_a_claim_that_a_rule_writes(stack: Stack) -> None:
+    mapped = stack.properties("IdentityPoolTags")
+    written = json.loads(stack.environment("AwsSessionTagsRule")["RULE_SETTINGS"])["tags"]
+
+    assert mapped["UseDefaults"] is False
+    assert mapped["PrincipalTags"] == {
+        "CostCenter": "aws_tag_cost_center",
+        "Project": "aws_tag_project",
+        "granted": "aws_tag_granted",
+    }
+    assert {tag["key"] for tag in written} | {"granted"} == set(mapped["PrincipalTags"])
+
+
+@pytest.mark.parametrize("value", ["a/../b", "a/b", "", "a*"])
+def test_a_tag_is_one_segment_of_a_path(stack: Stack, value: str) -> None:
+    written = json.loads(stack.environment("AwsSessionTagsRule")["RULE_SETTINGS"])["tags"]
+
+    assert [tag["key"] for tag in written if re.fullmatch(tag["pattern"], value)] == []
+
+
+def test_the_example_bucket_is_private_and_encrypted(stack: Stack) -> None:
+    bucket = stack.properties("ExampleBucket")
+
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+
+
+def test_an_existing_client_needs_its_pool() -> None:
+    rule = source()["Rules"]["ClientNeedsItsPool"]
+
+    assert rule["RuleCondition"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "UserPoolClientId"}, ""]}]}
+    stack = Stack(UserPoolId="eu-west-1_abc", UserPoolClientId="client")
+    (provider,) = stack.properties("IdentityPool")["CognitoIdentityProviders"]
+    assert provider["ClientId"] == "client"
+    assert "UserPoolClient" not in stack.resources

@@ -1,0 +1,195 @@
+"""What a broken part does to logins: guards refuse, the others are left out, nothing leaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from local.deployment import BUILT
+from local.sign_in import App, SignInRefused
+from local.stack import Person, Stack
+from tests.local.stack.conftest import CHAIN
+from tests.local.user_pool import zipped
+
+NewPerson = Callable[..., Person]
+
+UNAVAILABLE = "try_again: Sign-in is unavailable right now. Please try again."
+ROLES = "https://example.com/roles"
+WITH_ROLES = (
+    CHAIN
+    + """
+[[rules]]
+rule = "add_roles_to_tokens"
+configuration = { namespace = "https://example.com/", source = "groups" }
+"""
+)
+
+BROKEN = {
+    "a crash": "def rule(event, context):\n    raise KeyError('secret@example.com')",
+    "an exit": "import os\ndef rule(event, context):\n    os._exit(1)",
+    "too slow": "import time\ndef rule(event, context):\n    time.sleep(3)\n    return {}",
+    "junk": "def rule(event, context):\n    return 'junk'",
+    "another version": "def rule(event, context):\n    return {'version': 2, 'effects': []}",
+    "an unknown effect": (
+        "def rule(event, context):\n    return {'version': 1, 'effects': [{'effect': 'sudo'}]}"
+    ),
+    "an undeclared effect": (
+        "def rule(event, context):\n"
+        "    return {'version': 1, 'effects': [\n"
+        "        {'effect': 'set_groups', 'groups': ['aws-administrator']}]}"
+    ),
+    "a protected claim": (
+        "def rule(event, context):\n"
+        "    return {'version': 1, 'effects': [\n"
+        "        {'effect': 'set_claim', 'token': 'id', 'name': 'cognito:roles', 'value': 'x'}]}"
+    ),
+    "a fault": (
+        "def rule(event, context):\n"
+        "    return {'version': 1, 'fault': {'code': 'upstream_timeout', 'message': 'x'}}"
+    ),
+}
+
+
+def function_of(stack: Stack, rule: str) -> str:
+    return f"{stack.login_function.removesuffix('-login')}-rule-{rule}"
+
+
+@contextmanager
+def code(stack: Stack, rule: str, source: str | None) -> Iterator[None]:
+    """Give a rule's function other code, or make it refuse every call, for a while."""
+    client = stack.aws.client("lambda")
+    name = function_of(stack, rule)
+    pascal = "".join(word.capitalize() for word in rule.split("_")) + "Rule"
+    if source is None:
+        client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    else:
+        client.update_function_code(FunctionName=name, ZipFile=zipped(source))
+    try:
+        yield
+    finally:
+        if source is None:
+            client.delete_function_concurrency(FunctionName=name)
+        else:
+            folder = BUILT.parent / pascal
+            client.update_function_code(FunctionName=name, ZipFile=_packed(folder))
+            client.invoke(FunctionName=name, Payload=b"{}")
+
+
+def _packed(folder: Any) -> bytes:
+    import io
+    import zipfile
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    return packed.getvalue()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def chain(stack: Stack) -> Iterator[None]:
+    stack.use_chain(WITH_ROLES)
+    yield
+    stack.use_chain(CHAIN)
+
+
+@pytest.mark.parametrize("source", [*BROKEN.values(), None], ids=[*BROKEN, "throttled"])
+def test_a_broken_guard_refuses_and_says_nothing_about_it(
+    stack: Stack, app: App, new_person: NewPerson, source: str | None
+) -> None:
+    person = new_person(groups=["staff"])
+
+    with code(stack, "require_group", source), pytest.raises(SignInRefused) as refusal:
+        app.srp(person.username, person.password)
+
+    assert refusal.value.message.endswith(f"{UNAVAILABLE}.")
+
+
+@pytest.mark.parametrize("source", [*BROKEN.values(), None], ids=[*BROKEN, "throttled"])
+def test_a_broken_enricher_is_left_out(
+    stack: Stack, app: App, new_person: NewPerson, source: str | None
+) -> None:
+    person = new_person(groups=["staff"])
+
+    with code(stack, "add_roles_to_tokens", source):
+        claims = app.srp(person.username, person.password).id_claims
+
+    assert ROLES not in claims
+    assert claims["https://example.com/chain"] == "decided"
+    assert app.srp(person.username, person.password).id_claims[ROLES] == ["staff"]
+
+
+def test_a_missing_function_refuses_for_a_guard(
+    stack: Stack, app: App, new_person: NewPerson
+) -> None:
+    client = stack.aws.client("lambda")
+    name = function_of(stack, "require_group")
+    kept = client.get_function(FunctionName=name)["Configuration"]
+    person = new_person(groups=["staff"])
+
+    client.delete_function(FunctionName=name)
+    try:
+        with pytest.raises(SignInRefused, match="try_again"):
+            app.srp(person.username, person.password)
+    finally:
+        client.create_function(
+            FunctionName=name,
+            Runtime=kept["Runtime"],
+            Role=kept["Role"],
+            Handler=kept["Handler"],
+            Timeout=kept["Timeout"],
+            MemorySize=kept["MemorySize"],
+            Layers=[layer["Arn"] for layer in kept["Layers"]],
+            Environment=kept.get("Environment", {}),
+            Code={"ZipFile": _packed(BUILT.parent / "RequireGroupRule")},
+        )
+        client.invoke(FunctionName=name, Payload=b"{}")
+
+
+def test_without_permission_on_the_tables_guards_of_the_profile_refuse(
+    stack: Stack, app: App, new_person: NewPerson
+) -> None:
+    """IAM denies the login function its tables: the flag cannot be read, so nobody gets in."""
+    person = new_person(groups=["staff"])
+    iam = stack.aws.client("iam")
+    function = stack.aws.client("lambda").get_function(FunctionName=stack.login_function)
+    role = function["Configuration"]["Role"].rpartition("/")[2]
+    deny = {"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+
+    iam.put_role_policy(RoleName=role, PolicyName="outage", PolicyDocument=document)
+    try:
+        with pytest.raises(SignInRefused) as refusal:
+            app.srp(person.username, person.password)
+    finally:
+        iam.delete_role_policy(RoleName=role, PolicyName="outage")
+
+    assert "access_denied: " in refusal.value.message or "try_again: " in refusal.value.message
+    assert app.srp(person.username, person.password).id_token is not None
+
+
+def test_a_chain_that_is_refused_lets_nobody_in(
+    stack: Stack, app: App, new_person: NewPerson
+) -> None:
+    person = new_person(groups=["staff"])
+
+    stack.use_chain('[[rules]]\nrule = "no_such_rule"\n')
+    try:
+        with pytest.raises(SignInRefused):
+            app.srp(person.username, person.password)
+    finally:
+        stack.use_chain(WITH_ROLES)
+
+    assert app.srp(person.username, person.password).id_token is not None
+
+
+def test_unicode_and_long_attributes_pass(stack: Stack, app: App, new_person: NewPerson) -> None:
+    name = "Žofie \U0001f600 " + "x" * 2_000
+    person = new_person(groups=["staff"], name=name)
+
+    assert app.srp(person.username, person.password).id_claims["name"] == name

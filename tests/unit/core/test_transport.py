@@ -1,0 +1,245 @@
+import gzip
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cognito_rules import UpstreamError
+from cognito_rules.errors import UpstreamTimeoutError
+from cognito_rules.http import Budget, Endpoint, post, post_json
+from tests.loopback import Reply, Server, at, self_signed, serving
+
+# As AFTER_LOGIN, at the pace of a test.
+QUICK = Budget(2.0, connect=0.3, read=0.3, tries=3, base=0.01, cap=0.05, least=0.05)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as running:
+        yield running
+
+
+def test_a_connection_is_used_again(server: Server) -> None:
+    for _ in range(3):
+        post(at(server), b"{}")
+
+    assert (len(server.received), server.connections) == (3, 1)
+
+
+def test_an_answer_that_drips_ends_with_the_budget(server: Server) -> None:
+    server.replies = [Reply(body=b"x" * 100, drip=0.05)]
+
+    began = time.monotonic()
+    with pytest.raises(UpstreamTimeoutError, match="slowly"):
+        post(at(server), b"{}", budget=QUICK.within(0.4))
+
+    assert time.monotonic() - began < 0.7
+
+
+def test_an_answer_that_breaks_off_is_a_doubt(server: Server) -> None:
+    server.replies = [Reply(body=b'{"a"', says_length=100)]
+
+    with pytest.raises(UpstreamTimeoutError, match="broke off"):
+        post(at(server), b"{}", budget=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        pytest.param(b"x" * 2000, {}, id="as it is"),
+        pytest.param(gzip.compress(b"x" * 2_000_000), {"Content-Encoding": "gzip"}, id="unpacked"),
+    ],
+)
+def test_an_answer_that_is_too_large_is_refused(
+    server: Server, body: bytes, headers: Mapping[str, str]
+) -> None:
+    server.replies = [Reply(body=body, headers=headers)]
+
+    with pytest.raises(UpstreamError, match="larger") as caught:
+        post(at(server), b"{}", budget=QUICK, max_bytes=1999)
+
+    assert (caught.value.code, caught.value.retryable) == ("upstream_protocol", False)
+
+
+def test_a_compressed_answer_is_read(server: Server) -> None:
+    packed = gzip.compress(b'{"a": 1}')
+    server.replies = [Reply(body=packed, headers={"Content-Encoding": "gzip"})]
+
+    assert post_json(at(server), {}) == {"a": 1}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(server: Server, status: int) -> None:
+    with serving() as elsewhere:
+        server.replies = [Reply(status, headers={"Location": elsewhere.url})]
+
+        with pytest.raises(UpstreamError) as caught:
+            post(at(server), b"{}", budget=QUICK)
+
+        assert (caught.value.code, caught.value.retryable) == ("misconfigured", False)
+        assert elsewhere.received == []
+
+
+def test_nobody_listens() -> None:
+    with serving() as gone:
+        endpoint = at(gone)
+
+    with pytest.raises(UpstreamError) as caught:
+        post(endpoint, b"{}", budget=QUICK)
+
+    assert not isinstance(caught.value, UpstreamTimeoutError)
+    assert (caught.value.code, caught.value.retryable) == ("upstream_unavailable", True)
+
+
+def test_a_name_that_does_not_exist() -> None:
+    endpoint = Endpoint.parse("https://nowhere.invalid/", allowed_hosts=["nowhere.invalid"])
+
+    with pytest.raises(UpstreamError) as caught:
+        post(endpoint, b"{}", budget=QUICK)
+
+    assert (caught.value.code, caught.value.retryable) == ("upstream_unavailable", True)
+
+
+def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
+    with serving(self_signed(tmp_path)) as server:
+        with pytest.raises(UpstreamError, match="ca_bundle") as caught:
+            post(at(server), b"{}", budget=QUICK)
+
+        assert (caught.value.code, caught.value.retryable) == ("misconfigured", False)
+        assert server.received == []
+
+
+def test_a_private_authority_is_trusted_by_its_bundle(tmp_path: Path) -> None:
+    bundle = self_signed(tmp_path)
+
+    with serving(bundle) as server:
+        answer = post(at(server), b"{}", budget=QUICK, ca_bundle=str(bundle))
+
+    assert answer.is_success
+
+
+def test_a_bundle_that_is_missing(server: Server, tmp_path: Path) -> None:
+    endpoint = Endpoint.parse(
+        server.url.replace("http:", "https:"),
+        allowed_hosts=["127.0.0.1"],
+        allow_private_network=True,
+    )
+
+    with pytest.raises(UpstreamError, match="ca_bundle") as caught:
+        post(endpoint, b"{}", budget=QUICK, ca_bundle=str(tmp_path / "none.pem"))
+
+    assert caught.value.code == "misconfigured"
+
+
+def test_tls_with_a_server_that_speaks_none(server: Server) -> None:
+    endpoint = Endpoint.parse(
+        server.url.replace("http:", "https:"),
+        allowed_hosts=["127.0.0.1"],
+        allow_private_network=True,
+    )
+
+    with pytest.raises(UpstreamError) as caught:
+        post(endpoint, b"{}", budget=QUICK)
+
+    assert (caught.value.code, caught.value.retryable) == ("upstream_unavailable", True)
+
+
+def test_a_name_that_leads_to_loopback_is_not_connected_to(server: Server) -> None:
+    endpoint = Endpoint.parse(
+        f"https://localhost:{server.server_port}/",
+        allowed_hosts=["localhost"],
+        allow_private_network=True,
+    )
+
+    with pytest.raises(UpstreamError, match="loopback") as caught:
+        post(endpoint, b"{}", budget=QUICK)
+
+    assert caught.value.code == "misconfigured"
+    assert server.connections == 0
+
+
+def _resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
+    """Let names resolve to ``answers``, one list after the other; return the names asked for."""
+    real = socket.getaddrinfo
+    asked: list[str] = []
+
+    def resolve(host: str, port: int, *args: Any, **kwargs: Any) -> Any:
+        if host[0].isdigit():
+            return real(host, port, *args, **kwargs)
+        addresses = answers[min(len(asked), len(answers) - 1)]
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (item, port)) for item in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("addresses", "kind"),
+    [
+        pytest.param(["169.254.169.254"], "link-local", id="instance metadata"),
+        pytest.param(["10.1.2.3"], "private", id="a private address"),
+        pytest.param(["192.0.2.1", "10.1.2.3"], "private", id="a private one behind a public one"),
+    ],
+)
+def test_where_a_name_must_not_lead(
+    monkeypatch: pytest.MonkeyPatch, addresses: list[str], kind: str
+) -> None:
+    _resolving(monkeypatch, addresses)
+    endpoint = Endpoint.parse("https://a.example/", allowed_hosts=["a.example"])
+
+    with pytest.raises(UpstreamError, match=kind) as caught:
+        post(endpoint, b"{}", budget=QUICK)
+
+    assert (caught.value.code, caught.value.retryable) == ("misconfigured", False)
+
+
+def test_a_name_that_changes_its_mind_after_the_check_gains_nothing(
+    monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    asked = _resolving(monkeypatch, ["192.0.2.1"], ["127.0.0.1"])
+    endpoint = Endpoint.parse(
+        f"https://a.example:{server.server_port}/", allowed_hosts=["a.example"]
+    )
+
+    with pytest.raises(UpstreamError):
+        post(endpoint, b"{}", budget=Budget(0.3, 0.2, 0.2, tries=1, base=0, cap=0, least=0))
+
+    assert asked == ["a.example"]
+    assert server.connections == 0
+
+
+def test_the_environment_names_no_proxy_and_no_credential(
+    monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "")
+
+    post(at(server), b"{}", headers={"Authorization": "Splunk abc"})
+
+    assert server.received[0].headers["authorization"] == "Splunk abc"
+
+
+def test_cookies_are_not_kept(server: Server) -> None:
+    server.replies = [Reply(headers={"Set-Cookie": "a=b; Path=/"})]
+
+    post(at(server), b"{}")
+    post(at(server), b"{}")
+
+    assert "cookie" not in server.received[1].headers
+
+
+def test_a_failure_does_not_carry_the_request(server: Server) -> None:
+    server.replies = [Reply(reset=True)]
+
+    with pytest.raises(UpstreamError) as caught:
+        post(at(server, "/?key=hidden"), b"{}", headers={"X": "hidden"}, budget=QUICK)
+
+    assert "hidden" not in str(caught.value)
+    assert caught.value.__cause__ is None
