@@ -20,10 +20,11 @@ from bench.remote import waiting_rules
 from bench.thirty_rules import thirty_rules
 from cognito_rules.aws import Aws
 from cognito_rules.connections import Connections
+from cognito_rules.dynamodb_json import from_item, to_item
 from cognito_rules.executors import RuleInvoker
 from cognito_rules.planner import Run, make_plan
 from cognito_rules.runner import read_answer
-from cognito_rules.store import Store, from_item, to_item
+from cognito_rules.store import Store
 from cognito_rules.triggers import Trigger
 
 _TIMES, _REPETITIONS = 100, 7

@@ -1,5 +1,6 @@
 """Deploy the stack into the embedded AWS: ``sam build`` if something changed, ``sam deploy``."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -53,7 +54,8 @@ def deploy(
         # The option takes the place of the file's, so what the file says goes along.
         given = {**_configured_parameters(), **parameters}
         command += ["--parameter-overrides", *(f"{n}={v}" for n, v in given.items())]
-    finished = _sam(aws, command)
+    with _built_folder(fcntl.LOCK_SH):
+        finished = _sam(aws, command)
     stack = _stack_name(finished.stdout)
     if finished.returncode != 0:
         raise DeploymentError(f"sam deploy failed: {_first_failure(aws, stack, finished)}")
@@ -78,10 +80,7 @@ def _warm_up(aws: EmbeddedAws, stack: str) -> None:
 
 def build(aws: EmbeddedAws, *, say: Callable[[str], None] = lambda line: None) -> None:
     """Run ``sam build`` unless the last good build had the same inputs."""
-    STATE.mkdir(exist_ok=True)
-    # Two test processes, or a demo beside a test, would write the same folder.
-    with (STATE / "build.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _built_folder(fcntl.LOCK_EX):
         digest = _digest_of_inputs()
         if BUILT.exists() and DIGEST.exists() and DIGEST.read_text() == digest:
             return
@@ -91,6 +90,18 @@ def build(aws: EmbeddedAws, *, say: Callable[[str], None] = lambda line: None) -
         if finished.returncode != 0:
             raise DeploymentError(f"sam build failed: {_reason(finished)}")
         DIGEST.write_text(digest)
+
+
+@contextlib.contextmanager
+def _built_folder(mode: int) -> Iterator[None]:
+    """Keep the built folder from being written (LOCK_SH), or from being read or written (LOCK_EX).
+
+    Two test processes, or a demo beside the tests, share it.
+    """
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "build.lock").open("w") as lock:
+        fcntl.flock(lock, mode)
+        yield
 
 
 def outputs(aws: EmbeddedAws, stack: str) -> dict[str, str]:

@@ -160,7 +160,7 @@ class Stack:
 
     def profile(self, user_id: str) -> dict[str, Any]:
         """Return what the profiles table knows of a person."""
-        from cognito_rules.store import from_item
+        from cognito_rules.dynamodb_json import from_item
 
         found = self.aws.client("dynamodb").get_item(
             TableName=self.outputs["ProfilesTable"],

@@ -1,4 +1,4 @@
-"""Write docs/rules.md from the rules' manifests and sample events.
+"""Write docs/rules.md, and the README's table, from the rules' manifests and sample events.
 
 Usage: ``python -m tools.docs [--check]``; ``--check`` writes nothing and exits 1 when the page is
 stale.
@@ -21,6 +21,8 @@ from cognito_rules.manifest import Manifest
 from tools.catalogue import ROOT, manifests, write_or_check
 
 PAGE = Path("docs/rules.md")
+README = Path("README.md")
+_BEGIN, _END = "<!-- rules -->\n", "<!-- /rules -->\n"
 
 _INTRODUCTION = """\
 <!-- Written by `make docs` from functions/*/rule.toml and events/*.json: change those. -->
@@ -67,6 +69,18 @@ def _contents(rules: Iterable[Manifest]) -> Iterator[str]:
                 _STAGES[rule.stage],
                 _ON_ERROR[rule.on_error],
             )
+
+
+def readme(root: Path) -> str:
+    """Return the README with the table of rules between its two marks."""
+    before, _, rest = (root / README).read_text(encoding="utf-8").partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    rows = (
+        _row(f"[{rule.name}]({PAGE}#{rule.name})", rule.summary)
+        for rule in sorted(manifests(root), key=lambda rule: (rule.category, rule.name))
+    )
+    table = "\n".join(["", "| rule | what it does |", "|---|---|", *rows, "", ""])
+    return f"{before}{_BEGIN}{table}{_END}{after}"
 
 
 def _section(rule: Manifest, event: dict[str, Any]) -> Iterator[str]:
@@ -196,7 +210,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when stale")
     check = parser.parse_args(arguments).check
-    return write_or_check({ROOT / PAGE: page(ROOT)}, check=check, command="make docs")
+    files = {ROOT / PAGE: page(ROOT), ROOT / README: readme(ROOT)}
+    return write_or_check(files, check=check, command="make docs")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import cognito_rules
 from tests.contract.stack_template import PROJECT, source
 
 LOCKS = {
@@ -183,3 +184,9 @@ def test_secrets_and_state_are_not_tracked() -> None:
     private = re.compile(r"(^|/)(\.env(\..*)?|.*\.pem|.*\.key|id_rsa.*)$|^\.(local|aws-sam|venv)")
 
     assert [Path(name) for name in tracked() if private.search(name)] == []
+
+
+def test_every_public_name_is_explained() -> None:
+    text = (PROJECT / "docs/protocol.md").read_text(encoding="utf-8")
+
+    assert [name for name in cognito_rules.__all__ if f"`{name}`" not in text] == []

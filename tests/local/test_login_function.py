@@ -13,13 +13,14 @@ import pytest
 
 from cognito_rules.aws import Aws
 from cognito_rules.chain import Chain
+from cognito_rules.dynamodb_json import from_item
 from cognito_rules.effects import Effects
 from cognito_rules.executors import RuleInvoker, invoker_threads
 from cognito_rules.login import UNKNOWN, Login
 from cognito_rules.manifest import Manifest
 from cognito_rules.pipeline import LoginFunction, LoginRefusedError
 from cognito_rules.rule import Rule
-from cognito_rules.store import Store, from_item
+from cognito_rules.store import Store
 from local.server import EmbeddedAws
 from tests.cognito_events import (
     CLIENT,

@@ -21,12 +21,18 @@ from cognito_rules.fields import (
     Facts,
     Path,
     Read,
+    knows,
     lookup,
     meets,
 )
 from cognito_rules.planner import Answer
 
 MAX_AGE_SECONDS = 60
+# DynamoDB takes 400 KB an item.
+MAX_MEMO_BYTES = 300 * 1024
+# Part of the key: a memo that another version of this module wrote is not found.
+_FORMAT = "1"
+_NOWHERE = object()
 _KEEP_SECONDS = 300
 
 
@@ -56,7 +62,12 @@ def _is_one_of(path: Path, fields: Iterable[Path]) -> bool:
 
 
 def _digest(facts: Facts, paths: Iterable[Path]) -> str:
-    values = [[path, lookup(facts, path, {"unknown": True})] for path in paths]
+    values: list[list[Any]] = []
+    for path in paths:
+        value = lookup(facts, path, _NOWHERE)
+        # Three parts, not two: what is not there equals no value, whatever a person's data hold.
+        known = [path, value] if value is not _NOWHERE else [path, None, knows(facts, path)]
+        values.append(known)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -67,7 +78,7 @@ def memo_key(*who: str, reads: tuple[Read, ...], facts: Facts) -> str:
     ``who`` says who logs in where under which chain; ``reads`` of ``facts`` are the inputs.
     """
     inputs = _digest(facts, _paths(reads)[0])
-    return "decision#" + hashlib.sha256("\x00".join((*who, inputs)).encode()).hexdigest()
+    return "decision#" + hashlib.sha256("\x00".join((_FORMAT, *who, inputs)).encode()).hexdigest()
 
 
 def profile_digest(reads: tuple[Read, ...], facts: Facts) -> str:
@@ -82,8 +93,8 @@ def to_memo(
     transaction_id: str,
     profiles: Iterable[str],
     at: float,
-) -> dict[str, Any]:
-    """Return the item that remembers an allowed decision.
+) -> dict[str, Any] | None:
+    """Return the item that remembers an allowed decision, or None when none can hold it.
 
     ``profiles`` are digests of the profile for which it holds: the one that it was taken from,
     and, after the commit, the one that the login itself left behind.
@@ -97,13 +108,16 @@ def to_memo(
         }
         for entry, answer in answers.items()
     }
+    # As text: the effects are ours alone to read, and hold numbers that DynamoDB would round.
+    text = json.dumps(entries, separators=(",", ":"))
+    if len(text) > MAX_MEMO_BYTES:
+        return None
     return {
         "pk": key,
         "transaction_id": transaction_id,
         "profiles": list(profiles),
         "decided_at": at,
-        # As text: the effects are ours alone to read, and hold numbers that DynamoDB would round.
-        "answers": json.dumps(entries, separators=(",", ":")),
+        "answers": text,
         "expires_at": int(at) + _KEEP_SECONDS,
     }
 

@@ -83,11 +83,16 @@ TOKEN_STAGE_ONLY: tuple[Path, ...] = (
     ("aws",),
 )
 
-# What comes from the profiles table. The memo of a decision is checked against these apart from
-# the rest, since a committed login changes them.
+# What comes from the profiles table, or may. The memo of a decision is checked against these apart
+# from the rest, since they are known later, and a committed login changes them.
 PROFILE_FIELDS: tuple[Path, ...] = (
     ("user", "user_metadata"),
     ("user", "app_metadata"),
+    ("user", "name"),
+    ("user", "given_name"),
+    ("user", "family_name"),
+    ("user", "nickname"),
+    ("user", "picture"),
     ("stats",),
 )
 

@@ -12,13 +12,11 @@ import random
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
 from cognito_rules.aws import Aws, error_code
-from cognito_rules.errors import StoreError, UpstreamError
+from cognito_rules.dynamodb_json import from_item, to_item
+from cognito_rules.errors import StoreError, UpstreamError, UpstreamTimeoutError
 from cognito_rules.protocol import Effect
 
 # Two sign-ins of one person at one client within this time count, and are announced, once.
@@ -36,16 +34,19 @@ _RETRYABLE = frozenset(
     }
 )
 
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
+_RACES = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
 class ConditionFailedError(StoreError):
-    """Somebody else wrote first; ``reasons`` holds one code for each item of a transaction."""
+    """Somebody else wrote first.
+
+    ``reasons`` holds one for each item of a transaction: a ``Code`` and, where the write asks for
+    it, the ``Item`` that is there.
+    """
 
     retryable = False
 
-    def __init__(self, reasons: list[str]) -> None:
+    def __init__(self, reasons: list[dict[str, Any]]) -> None:
         super().__init__("a condition of the write does not hold")
         self.reasons = reasons
 
@@ -87,8 +88,10 @@ def profile_writes(effects: Iterable[Effect]) -> list[ProfileWrite]:
         key = effect["attribute"] if kind == "profile" else effect["key"]
         earlier = writes.get((kind, key))
         only_if_missing = bool(effect.get("only_if_missing"))
-        if earlier is not None and only_if_missing and earlier.value is not None:
-            continue
+        if earlier is not None and only_if_missing:
+            if earlier.value is not None:
+                continue
+            only_if_missing = False  # what the table holds was just removed
         writes[kind, key] = ProfileWrite(kind, key, effect["value"], only_if_missing)
     return list(writes.values())
 
@@ -236,14 +239,15 @@ class Store:
                 return
             except ConditionFailedError as error:
                 failed = {
-                    name
+                    name: reason
                     for name, reason in zip(writes, error.reasons, strict=False)
-                    if reason == "ConditionalCheckFailed"
+                    if reason.get("Code") == "ConditionalCheckFailed"
                 }
-                # A parallel sign-in was faster: this login counts with it, and the profile that
-                # it made is there now.
+                # A parallel sign-in was faster: this login counts with it. Somebody else made the
+                # profile, or a part of it: the answer tells what is there now.
                 counts = counts and "login" not in failed
-                kinds = frozenset(PROFILE_MAPS) if "profile" in failed else kinds
+                if "profile" in failed:
+                    kinds = frozenset(failed["profile"].get("Item") or PROFILE_MAPS)
                 self._pause(ends)
 
     def _writes(
@@ -277,7 +281,7 @@ class Store:
         return {
             "TableName": self._sessions,
             "Item": to_item(item),
-            "ConditionExpression": "attribute_not_exists(pk) OR committed_at < :before",
+            "ConditionExpression": "attribute_not_exists(pk) OR committed_at <= :before",
             "ExpressionAttributeValues": to_item({":before": at - COUNT_ONCE_SECONDS}),
         }
 
@@ -314,6 +318,7 @@ class Store:
         return {
             "TableName": self._profiles,
             "Key": to_item({"pk": f"USER#{commit.user_id}"}),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             **update.parameters(),
         }
 
@@ -324,7 +329,10 @@ class Store:
         time.sleep(pause)
 
     def _call(self, operation: str, parameters: dict[str, Any], timeout: float) -> dict[str, Any]:
-        """Call DynamoDB, again after throttling or a server error while there is time."""
+        """Call DynamoDB, again after throttling or a server error while there is time.
+
+        Every call may be repeated: writes are conditional, or put the same item again.
+        """
         ends = time.monotonic() + timeout
         body = json.dumps(parameters).encode()
         headers = {
@@ -336,51 +344,43 @@ class Store:
             if left <= 0:
                 raise StoreError("the tables did not answer in time")
             try:
-                response = self._aws.post("dynamodb", self._url, body, headers, timeout=left)
-                answer: dict[str, Any] = json.loads(response.data)
-            except (UpstreamError, ValueError) as error:
-                raise StoreError(f"{operation}: {error}") from error
-            if response.status == 200:
-                return answer
-            self._refuse(operation, response.status, answer)
+                response = self._aws.post(
+                    "dynamodb", self._url, body, headers, timeout=left, repeatable=True
+                )
+            except UpstreamError as error:
+                if isinstance(error, UpstreamTimeoutError) or not error.retryable:
+                    raise StoreError(f"{operation}: {error}") from error
+            else:
+                answer = _json_object(response.data)
+                if response.status == 200 and answer is not None:
+                    return answer
+                self._refuse(operation, response.status, answer or {})
             self._pause(ends)
 
     def _refuse(self, operation: str, status: int, answer: dict[str, Any]) -> None:
         """Raise for an error that repeating does not mend; return for one that it may."""
         code = error_code(answer)
         if code == "ConditionalCheckFailedException":
-            raise ConditionFailedError(["ConditionalCheckFailed"])
+            raise ConditionFailedError([{"Code": "ConditionalCheckFailed"}])
         if code == "TransactionCanceledException":
-            reasons = [reason.get("Code", "") for reason in answer.get("CancellationReasons", [])]
-            if "ConditionalCheckFailed" in reasons:
+            reasons = answer.get("CancellationReasons", [])
+            codes = {reason.get("Code") for reason in reasons}
+            if "ConditionalCheckFailed" in codes:
                 raise ConditionFailedError(reasons)
-            if {"TransactionConflict", "ThrottlingError"} & set(reasons):
+            if codes & _RACES:
                 return
         if code in _RETRYABLE or status >= 500:
             return
         raise StoreError(f"{operation}: {code}")
 
 
+def _json_object(data: bytes) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
 def _keys(keys: Iterable[str]) -> dict[str, Any]:
     return {"Keys": [to_item({"pk": key}) for key in keys], "ConsistentRead": True}
-
-
-def to_item(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a DynamoDB item; numbers go through their JSON text, as DynamoDB keeps decimals."""
-    exact = json.loads(json.dumps(dict(values)), parse_float=Decimal)
-    return {key: _serialize(value) for key, value in exact.items()}
-
-
-def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON values of a DynamoDB item."""
-    return {key: _plain(_deserialize(value)) for key, value in item.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value

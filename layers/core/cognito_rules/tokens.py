@@ -26,6 +26,8 @@ class TokenPlan:
     removed_claims: dict[str, set[str]] = field(
         default_factory=lambda: {"id": set(), "access": set()}
     )
+    # Attributes are claims of the ID token where no rule sets the claim itself.
+    profile: dict[str, Any] = field(default_factory=dict)
     scopes: dict[str, bool] = field(default_factory=dict)
     groups: list[str] | None = None
     role_arns: list[str] | None = None
@@ -63,7 +65,7 @@ class TokenPlan:
                 for key, value in effect["tags"].items():
                     self.set_claims["id"][claims.tag_claim(key)] = value
             case "set_profile":
-                self.set_claims["id"].setdefault(effect["attribute"], effect["value"])
+                self.profile[effect["attribute"]] = effect["value"]
 
     def _add_granted_tag(self, roles: Mapping[str, str]) -> None:
         """Bind AWS sessions to the roles that were granted; trust policies ask for this tag."""
@@ -82,9 +84,12 @@ class TokenPlan:
 
     def claims_within_budget(self, token: str) -> dict[str, Any]:
         """Return the claims to set, without those that no longer fit into 6 KiB, in rule order."""
+        wanted = self.set_claims[token]
+        if token == "id":
+            wanted = wanted | {k: v for k, v in self.profile.items() if k not in wanted}
         kept: dict[str, Any] = {}
         size = 2
-        for name, value in self.set_claims[token].items():
+        for name, value in wanted.items():
             if name in self.removed_claims[token]:
                 continue
             more = claims.claim_size(name, value)
@@ -112,7 +117,8 @@ def token_response(plan: TokenPlan, request: Mapping[str, Any], *, version: str)
             "claimsToAddOrOverride": plan.claims_within_budget(token),
             "claimsToSuppress": sorted(plan.removed_claims[token]),
         }
-    requested = list(request.get("scopes") or [])
+    told = request.get("scopes")
+    requested = told if isinstance(told, list) else []
     details["accessTokenGeneration"] |= {
         "scopesToAdd": [s for s, wanted in plan.scopes.items() if wanted and s not in requested],
         "scopesToSuppress": [s for s in requested if plan.scopes.get(s) is False],
@@ -123,10 +129,10 @@ def token_response(plan: TokenPlan, request: Mapping[str, Any], *, version: str)
 
 
 def _groups(plan: TokenPlan, request: Mapping[str, Any]) -> dict[str, Any] | None:
-    given = request.get("groupConfiguration")
-    if given is None and plan.groups is None and plan.role_arns is None:
+    told = request.get("groupConfiguration")
+    given: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    if not given and plan.groups is None and plan.role_arns is None:
         return None  # a machine has no groups to keep
-    given = given or {}
     groups = plan.groups if plan.groups is not None else given.get("groupsToOverride") or []
     roles = given.get("iamRolesToOverride") or []
     preferred = given.get("preferredRole")

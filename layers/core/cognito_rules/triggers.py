@@ -81,6 +81,8 @@ class Trigger:
         if not isinstance(request, dict) or not isinstance(event.get("response"), dict):
             raise TriggerEventError("the event has no request or response")
         attributes = request.get("userAttributes") or {}
+        if not isinstance(attributes, dict):
+            raise TriggerEventError("the event's userAttributes are no JSON object")
         kind = _kind(source, attributes)
         user_id = attributes.get("sub") or event.get("userName")
         needed = {
@@ -187,7 +189,7 @@ def _identities(user_id: str, attributes: dict[str, Any]) -> list[Facts]:
     """Return the person's identities; a local account is one of them, under COGNITO."""
     try:
         linked = json.loads(attributes.get("identities") or "[]")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         linked = []
     identities = [
         {
@@ -196,7 +198,7 @@ def _identities(user_id: str, attributes: dict[str, Any]) -> list[Facts]:
             "user_id": str(identity.get("userId")),
             "is_social": identity.get("providerType") in _SOCIAL,
         }
-        for identity in linked
+        for identity in (linked if isinstance(linked, list) else [])
         if isinstance(identity, dict)
     ]
     if not _is_federated(attributes):

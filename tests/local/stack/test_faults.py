@@ -121,7 +121,16 @@ def test_a_broken_enricher_is_left_out(
 
     assert ROLES not in claims
     assert claims["https://example.com/chain"] == "decided"
-    assert app.srp(person.username, person.password).id_claims[ROLES] == ["staff"]
+    assert _roles_after_recovery(app, person) == ["staff"]
+
+
+def _roles_after_recovery(app: App, person: Person) -> object:
+    """Sign in until the repaired function answers in time: its first call starts a process."""
+    for _ in range(5):
+        claims = app.srp(person.username, person.password).id_claims
+        if ROLES in claims:
+            return claims[ROLES]
+    return None
 
 
 def test_a_missing_function_refuses_for_a_guard(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cognito_rules.store import from_item
+from cognito_rules.dynamodb_json import from_item
 from local.server import EmbeddedAws
 from local.sign_in import App
 from local.stack import Person, Stack

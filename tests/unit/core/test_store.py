@@ -1,0 +1,551 @@
+"""The tables of the login path, over a real connection to a server that answers like DynamoDB."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from cognito_rules.aws import Aws
+from cognito_rules.dynamodb_json import from_item, to_item
+from cognito_rules.errors import StoreError
+from cognito_rules.store import (
+    Commit,
+    ConditionFailedError,
+    Loaded,
+    ProfileWrite,
+    Store,
+    profile_writes,
+)
+from tests.loopback import Reply, Server, reply
+
+SUB = "6f1c2d9e-0000-4000-8000-000000000001"
+NOW = 1_795_300_000.5
+PREFIX = "com.amazonaws.dynamodb.v20120810#"
+
+
+@pytest.fixture
+def store(aws: Aws) -> Store:
+    return Store(aws, profiles="profiles", sessions="sessions")
+
+
+def error(code: str, status: int = 400, **details: Any) -> Reply:
+    return reply(status, {"__type": PREFIX + code, "message": "x", **details})
+
+
+def cancelled(*reasons: str | dict[str, Any]) -> Reply:
+    listed = [{"Code": reason} if isinstance(reason, str) else reason for reason in reasons]
+    return error("TransactionCanceledException", CancellationReasons=listed)
+
+
+def loaded(
+    profile: dict[str, Any] | None = None, sessions: list[dict[str, Any]] | None = None
+) -> Reply:
+    responses = {"profiles": [to_item(profile)] if profile else []}
+    responses["sessions"] = [to_item(item) for item in sessions or []]
+    return reply(200, {"Responses": responses, "UnprocessedKeys": {}})
+
+
+def load(store: Store, timeout: float = 1.0) -> Loaded:
+    return store.load(SUB, memo_key="decision#1", login_key="login#1", timeout=timeout)
+
+
+def a_commit(**changes: Any) -> Commit:
+    given: dict[str, Any] = {
+        "user_id": SUB,
+        "username": "jane",
+        "login_key": "login#pool#sub#client",
+        "event_id": "e-1",
+        "at": NOW,
+        "kinds": frozenset(),
+        "writes": (),
+        "counts": True,
+        "announcement": '{"schema":1}',
+        "memo": None,
+    } | changes
+    return Commit(**given)
+
+
+def operations(server: Server) -> list[str]:
+    return [request.headers["x-amz-target"].partition(".")[2] for request in server.received]
+
+
+def transaction(request: Any) -> list[dict[str, Any]]:
+    """Return the writes of a TransactWriteItems request, their values as JSON."""
+    return [next(iter(item.values())) for item in json.loads(request.body)["TransactItems"]]
+
+
+# Reading: failures ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(error("ResourceNotFoundException"), id="no such table"),
+        pytest.param(error("AccessDeniedException"), id="not allowed"),
+        pytest.param(error("ValidationException"), id="a bad request"),
+        pytest.param(error("UnrecognizedClientException"), id="bad credentials"),
+        pytest.param(Reply(400, b"{}"), id="an error without a name"),
+        pytest.param(Reply(200, b"<html>"), id="no JSON"),
+        pytest.param(Reply(200, b"[]"), id="a list"),
+        pytest.param(Reply(200, b"null"), id="null"),
+        pytest.param(Reply(400, b"null"), id="an error that is null"),
+    ],
+)
+def test_what_repeating_does_not_mend_is_refused_at_once(
+    store: Store, amazon: Server, answer: Reply
+) -> None:
+    amazon.replies = [answer]
+
+    with pytest.raises(StoreError):
+        load(store)
+
+    assert len(amazon.received) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(error("ProvisionedThroughputExceededException"), id="throttled"),
+        pytest.param(error("ThrottlingException"), id="throttled by the account"),
+        pytest.param(error("RequestLimitExceeded"), id="above the account's limit"),
+        pytest.param(error("InternalServerError", 500), id="a server error"),
+        pytest.param(Reply(503, b"<html>busy</html>"), id="a server error in HTML"),
+        pytest.param(Reply(500, b""), id="a server error without a word"),
+        pytest.param(Reply(reset=True), id="a connection that broke"),
+        pytest.param(
+            reply(200, {"Responses": {}, "UnprocessedKeys": {"profiles": {"Keys": []}}}),
+            id="keys that were left out",
+        ),
+    ],
+)
+def test_what_repeating_may_mend_is_repeated(store: Store, amazon: Server, answer: Reply) -> None:
+    amazon.replies = [answer, loaded({"pk": f"USER#{SUB}", "logins_count": 3})]
+
+    assert load(store).logins_count == 3
+    assert len(amazon.received) == 2
+
+
+def test_repeating_ends_in_time(store: Store, amazon: Server) -> None:
+    amazon.replies = [error("ThrottlingException")]
+    started = time.monotonic()
+
+    with pytest.raises(StoreError, match=r"in time|no time"):
+        load(store, timeout=0.2)
+
+    assert time.monotonic() - started < 0.4
+    assert len(amazon.received) > 2
+
+
+def test_keys_that_are_left_out_again_and_again_end_in_time(store: Store, amazon: Server) -> None:
+    left_out = {"profiles": {"Keys": [], "ConsistentRead": True}}
+    amazon.replies = [reply(200, {"Responses": {}, "UnprocessedKeys": left_out})]
+
+    with pytest.raises(StoreError, match=r"in time|no time"):
+        load(store, timeout=0.1)
+
+
+def test_a_slow_table_is_given_up_in_time(store: Store, amazon: Server) -> None:
+    amazon.replies = [Reply(delay=0.6)]
+    started = time.monotonic()
+
+    with pytest.raises(StoreError):
+        load(store, timeout=0.1)
+
+    assert time.monotonic() - started < 0.4
+
+
+def test_without_time_the_tables_are_not_asked(store: Store, amazon: Server) -> None:
+    with pytest.raises(StoreError):
+        load(store, timeout=0.0)
+
+    assert amazon.received == []
+
+
+def test_tables_that_cannot_be_reached_are_an_error(aws_environment: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        aws_environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        store = Store(Aws(), profiles="profiles", sessions="sessions")
+
+        with pytest.raises(StoreError):
+            load(store, timeout=0.2)
+
+
+def test_an_error_names_no_person(store: Store, amazon: Server) -> None:
+    amazon.replies = [error("ValidationException")]
+
+    with pytest.raises(StoreError) as failed:
+        load(store)
+
+    assert str(failed.value) == "BatchGetItem: ValidationException"
+
+
+# Reading --------------------------------------------------------------------------------------
+
+
+def test_everything_is_read_at_once_and_strongly_consistent(store: Store, amazon: Server) -> None:
+    memo = {"pk": "decision#1", "answers": "{}"}
+    login = {"pk": "login#1", "committed_at": NOW}
+    profile = {"pk": f"USER#{SUB}", "logins_count": 2, "app_metadata": {"a": [1, None, 1.5]}}
+    amazon.replies = [loaded(profile, [memo, login])]
+
+    found = load(store)
+
+    assert found == Loaded(profile=profile, memo=memo, last_login_at=NOW)
+    [request] = amazon.received
+    asked = json.loads(request.body)["RequestItems"]
+    assert all(table["ConsistentRead"] is True for table in asked.values())
+    assert asked["profiles"]["Keys"] == [{"pk": {"S": f"USER#{SUB}"}}]
+    assert asked["sessions"]["Keys"] == [{"pk": {"S": "decision#1"}}, {"pk": {"S": "login#1"}}]
+
+
+def test_a_person_whom_the_table_does_not_know_has_an_empty_profile(
+    store: Store, amazon: Server
+) -> None:
+    amazon.replies = [loaded()]
+
+    found = load(store)
+
+    assert found == Loaded(profile={}, memo=None, last_login_at=None)
+    assert found.logins_count == 0
+
+
+def test_without_keys_of_sessions_only_the_profile_is_asked_for(
+    store: Store, amazon: Server
+) -> None:
+    amazon.replies = [loaded()]
+
+    store.load(SUB, memo_key=None, login_key=None, timeout=1.0)
+
+    assert list(json.loads(amazon.received[0].body)["RequestItems"]) == ["profiles"]
+
+
+def test_only_what_was_left_out_is_asked_for_again(store: Store, amazon: Server) -> None:
+    first = loaded({"pk": f"USER#{SUB}", "logins_count": 7})
+    left_out = {"sessions": {"Keys": [{"pk": {"S": "decision#1"}}], "ConsistentRead": True}}
+    body = json.loads(first.body) | {"UnprocessedKeys": left_out}
+    amazon.replies = [reply(200, body), loaded(None, [{"pk": "decision#1", "answers": "x"}])]
+
+    found = load(store)
+
+    assert found.logins_count == 7
+    assert found.memo == {"pk": "decision#1", "answers": "x"}
+    assert json.loads(amazon.received[1].body)["RequestItems"] == left_out
+
+
+# Writing: failures ----------------------------------------------------------------------------
+
+
+def test_a_login_that_another_one_overtook_writes_the_rest(store: Store, amazon: Server) -> None:
+    write = ProfileWrite("user_metadata", "color", "blue")
+    amazon.replies = [cancelled("ConditionalCheckFailed", "None"), Reply()]
+
+    store.commit(a_commit(writes=(write,)), timeout=1.0)
+
+    again = transaction(amazon.received[1])
+    assert [item["TableName"] for item in again] == ["profiles"]
+    assert "logins_count" not in again[0]["ExpressionAttributeNames"].values()
+
+
+def test_without_anything_else_to_write_it_ends_there(store: Store, amazon: Server) -> None:
+    amazon.replies = [cancelled("ConditionalCheckFailed", "None"), Reply()]
+
+    store.commit(a_commit(), timeout=1.0)
+
+    assert len(amazon.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("item", "exists"),
+    [
+        pytest.param(
+            {"pk": "x", "app_metadata": {}},
+            {"user_metadata": False, "app_metadata": True, "profile": False},
+            id="one map",
+        ),
+        pytest.param(
+            {"pk": "x", "user_metadata": {}, "app_metadata": {}, "profile": {}},
+            {"user_metadata": True, "app_metadata": True, "profile": True},
+            id="all maps",
+        ),
+        pytest.param(
+            {"pk": "x"},
+            {"user_metadata": False, "app_metadata": False, "profile": False},
+            id="none",
+        ),
+        pytest.param(
+            None, {"user_metadata": True, "app_metadata": True, "profile": True}, id="not told"
+        ),
+    ],
+)
+def test_a_profile_that_appeared_meanwhile_is_taken_as_it_is(
+    store: Store, amazon: Server, item: dict[str, Any] | None, exists: dict[str, bool]
+) -> None:
+    reason: dict[str, Any] = {"Code": "ConditionalCheckFailed"}
+    if item is not None:
+        reason["Item"] = to_item(item)
+    amazon.replies = [cancelled("None", reason), Reply()]
+
+    store.commit(a_commit(), timeout=1.0)
+
+    login, profile = transaction(amazon.received[1])
+    assert login["TableName"] == "sessions"
+    names = profile["ExpressionAttributeNames"]
+    conditions = profile["ConditionExpression"]
+    required = {
+        name: f"attribute_exists({alias})" in conditions
+        for alias, name in names.items()
+        if f"exists({alias})" in conditions
+    }
+    assert required == exists
+
+
+def test_the_table_is_asked_to_tell_the_profile_that_was_in_the_way(
+    store: Store, amazon: Server
+) -> None:
+    store.commit(a_commit(), timeout=1.0)
+
+    _, profile = transaction(amazon.received[0])
+    assert profile["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD"
+
+
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        pytest.param(["TransactionConflict", "None"], id="a conflict"),
+        pytest.param(["None", "ThrottlingError"], id="throttled"),
+        pytest.param(["ProvisionedThroughputExceeded", "None"], id="a hot key"),
+    ],
+)
+def test_a_transaction_that_lost_a_race_is_repeated_unchanged(
+    store: Store, amazon: Server, reasons: list[str]
+) -> None:
+    amazon.replies = [cancelled(*reasons), Reply()]
+
+    store.commit(a_commit(), timeout=1.0)
+
+    assert [request.body for request in amazon.received] == [amazon.received[0].body] * 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(cancelled("None", "ValidationError"), id="an illegal item"),
+        pytest.param(cancelled("ItemCollectionSizeLimitExceeded"), id="a full collection"),
+        pytest.param(cancelled(), id="no reason"),
+        pytest.param(error("TransactionCanceledException"), id="no list of reasons"),
+        pytest.param(error("ValidationException"), id="an item that is too large"),
+        pytest.param(error("ResourceNotFoundException"), id="no such table"),
+    ],
+)
+def test_a_transaction_that_cannot_succeed_is_given_up(
+    store: Store, amazon: Server, answer: Reply
+) -> None:
+    amazon.replies = [answer]
+
+    with pytest.raises(StoreError):
+        store.commit(a_commit(), timeout=1.0)
+
+    assert len(amazon.received) == 1
+
+
+def test_a_condition_that_never_holds_ends_in_time(store: Store, amazon: Server) -> None:
+    amazon.replies = [cancelled("None", "ConditionalCheckFailed")]
+    started = time.monotonic()
+
+    with pytest.raises(StoreError):
+        store.commit(a_commit(), timeout=0.2)
+
+    assert time.monotonic() - started < 0.4
+
+
+@pytest.mark.parametrize("value", [float("nan"), 10**40, 1e-200, {1, 2}])
+def test_what_a_table_cannot_keep_is_an_error_of_the_store(
+    store: Store, amazon: Server, value: Any
+) -> None:
+    write = ProfileWrite("user_metadata", "x", value)
+
+    with pytest.raises(StoreError, match="cannot be stored"):
+        store.commit(a_commit(writes=(write,)), timeout=1.0)
+
+    assert amazon.received == []
+
+
+def test_an_announcement_that_was_made_just_now_is_made_once(store: Store, amazon: Server) -> None:
+    amazon.replies = [error("ConditionalCheckFailedException")]
+
+    store.announce("denied#1", "{}", at=NOW, timeout=1.0)
+
+    assert len(amazon.received) == 1
+
+
+def test_an_announcement_that_cannot_be_made_is_an_error(store: Store, amazon: Server) -> None:
+    amazon.replies = [error("ResourceNotFoundException")]
+
+    with pytest.raises(StoreError) as failed:
+        store.announce("denied#1", "{}", at=NOW, timeout=1.0)
+
+    assert not isinstance(failed.value, ConditionFailedError)
+
+
+# Writing --------------------------------------------------------------------------------------
+
+
+def test_a_login_takes_effect_in_one_write(store: Store, amazon: Server) -> None:
+    memo = {"pk": "decision#1", "answers": "{}"}
+    write = ProfileWrite("app_metadata", "score", 0.5)
+
+    store.commit(a_commit(writes=(write,), memo=memo), timeout=1.0)
+
+    assert operations(amazon) == ["TransactWriteItems"]
+    login, profile, remembered = transaction(amazon.received[0])
+    assert from_item(login["Item"]) == {
+        "pk": "login#pool#sub#client",
+        "committed_at": NOW,
+        "expires_at": int(NOW) + 24 * 3600,
+        "event_id": "e-1",
+        "announcement": '{"schema":1}',
+    }
+    assert login["ConditionExpression"] == "attribute_not_exists(pk) OR committed_at <= :before"
+    assert from_item(login["ExpressionAttributeValues"]) == {":before": NOW - 15}
+    assert profile["Key"] == {"pk": {"S": f"USER#{SUB}"}}
+    assert from_item(remembered["Item"]) == memo
+
+
+def test_the_first_login_makes_the_maps(store: Store, amazon: Server) -> None:
+    write = ProfileWrite("user_metadata", "color", "blue")
+
+    store.commit(a_commit(writes=(write,)), timeout=1.0)
+
+    update = transaction(amazon.received[0])[1]
+    aliases = {
+        **update["ExpressionAttributeNames"],
+        **from_item(update["ExpressionAttributeValues"]),
+    }
+    expression = update["UpdateExpression"]
+    for alias in sorted(aliases, key=len, reverse=True):
+        expression = expression.replace(alias, str(aliases[alias]))
+    assert expression == (
+        f"SET updated_at = {NOW}, username = jane, last_login_at = {NOW}, "
+        f"first_login_at = if_not_exists(first_login_at, {NOW}), "
+        "user_metadata = {'color': 'blue'}, app_metadata = {}, profile = {} ADD logins_count 1"
+    )
+
+
+def test_a_later_login_writes_key_by_key(store: Store, amazon: Server) -> None:
+    writes = (
+        ProfileWrite("user_metadata", "a.b", [1]),
+        ProfileWrite("user_metadata", "gone", None),
+        ProfileWrite("app_metadata", "default", "x", only_if_missing=True),
+    )
+    kinds = frozenset({"user_metadata", "app_metadata", "profile"})
+
+    store.commit(a_commit(writes=writes, kinds=kinds, counts=False), timeout=1.0)
+
+    [update] = transaction(amazon.received[0])
+    names = update["ExpressionAttributeNames"]
+    # A key is never part of the expression itself, whatever characters it holds.
+    assert "a.b" in names.values()
+    assert "a.b" not in update["UpdateExpression"]
+    assert "REMOVE" in update["UpdateExpression"]
+    assert "if_not_exists" in update["UpdateExpression"]
+    assert "ADD" not in update["UpdateExpression"]
+
+
+def test_nothing_to_write_is_no_call(store: Store, amazon: Server) -> None:
+    store.commit(a_commit(counts=False), timeout=1.0)
+
+    assert amazon.received == []
+
+
+def test_a_login_that_nobody_wants_to_hear_of_is_recorded_all_the_same(
+    store: Store, amazon: Server
+) -> None:
+    store.commit(a_commit(announcement=None), timeout=1.0)
+
+    item = from_item(transaction(amazon.received[0])[0]["Item"])
+    assert "announcement" not in item
+    assert item["committed_at"] == NOW
+
+
+def test_a_memo_is_put_without_condition(store: Store, amazon: Server) -> None:
+    store.remember({"pk": "decision#1", "answers": "{}"}, timeout=1.0)
+
+    assert operations(amazon) == ["PutItem"]
+    assert "ConditionExpression" not in json.loads(amazon.received[0].body)
+
+
+def test_an_announcement_is_a_record_that_may_not_be_repeated_for_a_while(
+    store: Store, amazon: Server
+) -> None:
+    store.announce("denied#1", '{"type":"LoginDenied"}', at=NOW, timeout=1.0)
+
+    put = json.loads(amazon.received[0].body)
+    assert put["ConditionExpression"] == "attribute_not_exists(pk) OR committed_at <= :before"
+    assert from_item(put["Item"])["announcement"] == '{"type":"LoginDenied"}'
+
+
+# From effects to writes -----------------------------------------------------------------------
+
+
+def user(key: str, value: Any, **options: Any) -> dict[str, Any]:
+    return {"effect": "set_user_metadata", "key": key, "value": value, **options}
+
+
+@pytest.mark.parametrize(
+    ("effects", "writes"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([{"effect": "set_claim"}], [], id="other effects"),
+        pytest.param([user("a", 1), user("a", 2)], [("a", 2, False)], id="the last one wins"),
+        pytest.param([user("a", 1), user("a", None)], [("a", None, False)], id="a removal too"),
+        pytest.param(
+            [user("a", 1, only_if_missing=True)], [("a", 1, True)], id="a default for the table"
+        ),
+        pytest.param(
+            [user("a", 1), user("a", 2, only_if_missing=True)],
+            [("a", 1, False)],
+            id="a default behind a value",
+        ),
+        pytest.param(
+            [user("a", 1, only_if_missing=True), user("a", 2, only_if_missing=True)],
+            [("a", 1, True)],
+            id="the first default wins",
+        ),
+        pytest.param(
+            [user("a", 1, only_if_missing=True), user("a", 2)],
+            [("a", 2, False)],
+            id="a value behind a default",
+        ),
+        pytest.param(
+            [user("a", None), user("a", 2, only_if_missing=True)],
+            [("a", 2, False)],
+            id="a default behind a removal is a value",
+        ),
+        pytest.param(
+            [user("a", 1), user("b", 2)], [("a", 1, False), ("b", 2, False)], id="two keys"
+        ),
+    ],
+)
+def test_what_is_stored_of(effects: list[Any], writes: list[tuple[str, Any, bool]]) -> None:
+    assert profile_writes(effects) == [
+        ProfileWrite("user_metadata", key, value, only) for key, value, only in writes
+    ]
+
+
+def test_profile_attributes_are_stored_apart_from_metadata() -> None:
+    effects: list[dict[str, Any]] = [
+        {"effect": "set_profile", "attribute": "picture", "value": "https://x/p.png"},
+        {"effect": "set_app_metadata", "key": "picture", "value": 1},
+        {"effect": "set_user_metadata", "key": "picture", "value": 2},
+    ]
+
+    assert {(write.kind, write.value) for write in profile_writes(effects)} == {
+        ("profile", "https://x/p.png"),
+        ("app_metadata", 1),
+        ("user_metadata", 2),
+    }
