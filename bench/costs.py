@@ -6,13 +6,15 @@ import json
 import time
 from collections.abc import Callable
 from copy import copy
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
+from botocore.credentials import ReadOnlyCredentials
 
 from bench.logins import PROFILES, events, login_function
 from bench.loopback import Loopback, profile_of
@@ -24,6 +26,7 @@ from cognito_rules.dynamodb_json import from_item, to_item
 from cognito_rules.executors import RuleInvoker
 from cognito_rules.planner import Run, make_plan
 from cognito_rules.runner import read_answer
+from cognito_rules.sigv4 import signed_headers
 from cognito_rules.store import Store
 from cognito_rules.triggers import Trigger
 
@@ -54,15 +57,26 @@ def _of_an_invoke(environment: dict[str, str]) -> dict[str, Callable[[], object]
     origin = environment["AWS_ENDPOINT_URL_LAMBDA"]
     path = "/2015-03-31/functions/wait-0-rule_0/invocations"
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-    credentials = Credentials(*(environment[key] for key in keys))
+    credentials = ReadOnlyCredentials(*(environment[key] for key in keys))
     run = _a_run()
     request = run.request(0, "2026-11-22T09:30:00.000Z")
     body = json.dumps(request).encode()
 
     def sign() -> dict[str, str]:
+        return signed_headers(
+            credentials,
+            service="lambda",
+            region="eu-west-1",
+            host=urlsplit(origin).netloc,
+            path=path,
+            body=body,
+            headers={"Content-Type": "application/json"},
+            now=datetime.now(UTC),
+        )
+
+    def sign_by_botocore() -> None:
         signed = AWSRequest("POST", origin + path, data=body, headers={"Content-Type": "a/b"})
         SigV4Auth(credentials, "lambda", "eu-west-1").add_auth(signed)
-        return dict(signed.headers.items())
 
     headers, connections = sign(), Connections(origin)
     invoker = RuleInvoker(Aws(), "wait-0-")
@@ -71,9 +85,10 @@ def _of_an_invoke(environment: dict[str, str]) -> dict[str, Callable[[], object]
         "one invoke, all of it": lambda: invoker.invoke("rule_0", request, 2.0),
         "… projection of the login (what the rule may see)": lambda: run.request(0, "now"),
         "… request to JSON": lambda: json.dumps(request, separators=(",", ":")).encode(),
-        "… signature (botocore's signer)": sign,
+        "… signature": sign,
         "… HTTP exchange": lambda: connections.post(path, body, headers, connect=1.0, timeout=2.0),
         "… check of the answer": lambda: read_answer(run.plan.steps[0].entry, _ANSWER),
+        "for comparison: the signature by botocore": sign_by_botocore,
         "for comparison: one invoke by boto3's client": lambda: client.invoke(
             FunctionName="wait-0-rule_0", Payload=body
         )["Payload"].read(),

@@ -66,7 +66,7 @@ def _inline(document: dict[str, Any], axes: Axes) -> None:
     axes.axvline(1.0, color=GRAY, label="hand-written trigger")
     axes.axvline(1.2, color=ORANGE, linestyle="--", label="target")
     axes.set(xlabel="thirty rules inline, to a hand-written trigger", xlim=(0, max(1.4, *chain)))
-    axes.legend(frameon=False, loc="lower left")
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.18), ncols=2)
 
 
 def _imports(document: dict[str, Any], axes: Axes) -> None:

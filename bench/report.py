@@ -155,7 +155,9 @@ def _calls(calls: dict[str, dict[str, int]]) -> str:
     def listed(of: dict[str, int]) -> str:
         return ", ".join(f"{number} {name}" for name, number in sorted(of.items()))
 
-    return f"The chain: {listed(calls['chain'])}. By hand: {listed(calls['hand_written'])}."
+    return (
+        f"- thirty rules: {listed(calls['chain'])}\n- hand-written: {listed(calls['hand_written'])}"
+    )
 
 
 def _imports(rows: list[Row]) -> str:

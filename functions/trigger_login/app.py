@@ -5,8 +5,8 @@ from typing import Any
 
 from cognito_rules.startup import CallClock, login_function
 
-_clock = CallClock()
 _login = login_function(Path(__file__).parent)
+_clock = CallClock()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 
 from local.oidc_provider import OidcProvider
 from local.server import EmbeddedAws
+from tests.local.login_subject import Subject, a_subject
 from tests.local.user_pool import Probe, UserPool
 
 
@@ -53,3 +54,13 @@ def pool(aws: EmbeddedAws, probe_function: Probe) -> UserPool:
 @pytest.fixture(scope="session")
 def project() -> Path:
     return Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def subject(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject]:
+    """A login function of this process, with tables in the emulator."""
+    for name, value in aws.environment.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    with a_subject(aws) as made:
+        yield made

@@ -1,27 +1,15 @@
-"""The login function against real tables: which trigger decides, and what takes effect when."""
+"""Which trigger decides a login, what they share, and what comes of faults; on real tables."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from cognito_rules.aws import Aws
-from cognito_rules.chain import Chain
-from cognito_rules.dynamodb_json import from_item
 from cognito_rules.effects import Effects
-from cognito_rules.executors import RuleInvoker, invoker_threads
 from cognito_rules.login import UNKNOWN, Login
-from cognito_rules.manifest import Manifest
-from cognito_rules.pipeline import LoginFunction, LoginRefusedError
-from cognito_rules.rule import Rule
-from cognito_rules.store import Store
-from local.server import EmbeddedAws
+from cognito_rules.pipeline import LoginRefusedError
 from tests.cognito_events import (
     CLIENT,
     FEDERATED,
@@ -32,125 +20,7 @@ from tests.cognito_events import (
     post_confirmation,
     pre_token,
 )
-
-Decide = Callable[[Login, Effects], None]
-
-
-class Clock:
-    """Seconds since the epoch that only move when told."""
-
-    def __init__(self) -> None:
-        self.now = 1_795_300_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Subject:
-    """A login function under test: its rules count their runs, its tables are real."""
-
-    def __init__(self, aws: EmbeddedAws, tables: dict[str, str]) -> None:
-        self.dynamodb = aws.client("dynamodb")
-        self.tables = tables
-        self.clock = Clock()
-        self.runs: dict[str, int] = {}
-        self._rules: dict[str, Rule] = {}
-        self._entries: list[dict[str, Any]] = []
-        self._aws = Aws()
-        self._threads = invoker_threads()
-        self.document: dict[str, Any] = {}
-
-    def rule(self, name: str, decide: Decide, *, entry: Any = None, **declared: Any) -> None:
-        """Put a rule at the end of the chain."""
-        manifest = Manifest.parse(
-            name,
-            {
-                "title": name,
-                "summary": "",
-                "category": "Test",
-                "stage": "post_authentication",
-                "on_error": "continue",
-                "reads": [],
-                "writes": [],
-            }
-            | declared,
-        )
-
-        def counted(login: Login, effects: Effects) -> None:
-            self.runs[name] = self.runs.get(name, 0) + 1
-            decide(login, effects)
-
-        self._rules[name] = Rule(counted, manifest)
-        given = {"rule": name, "when": {"applications": ["*"]}}
-        given |= {} if manifest.stage == "after_login" else {"placement": "inline"}
-        self._entries.append(given | (entry or {}))
-
-    @property
-    def function(self) -> LoginFunction:
-        catalogue = {name: rule.manifest for name, rule in self._rules.items()}
-        store = Store(self._aws, **self.tables)
-        return LoginFunction(
-            chain=Chain.parse({"rules": self._entries, **self.document}, catalogue),
-            store=store,
-            invoker=RuleInvoker(self._aws, "none-"),
-            inline=self._rules,
-            threads=self._threads,
-            roles={"reader": "arn:aws:iam::123456789012:role/reader"},
-            clock=self.clock,
-        )
-
-    def handle(self, event: Any) -> Any:
-        return self.function.handle(event)["response"]
-
-    def profile(self) -> dict[str, Any]:
-        key = {"pk": {"S": f"USER#{SUB}"}}
-        found = self.dynamodb.get_item(
-            TableName=self.tables["profiles"], Key=key, ConsistentRead=True
-        )
-        return from_item(found.get("Item", {}))
-
-    def records(self, prefix: str) -> list[dict[str, Any]]:
-        items = self.dynamodb.scan(TableName=self.tables["sessions"], ConsistentRead=True)["Items"]
-        return [item for item in map(from_item, items) if item["pk"].startswith(prefix + "#")]
-
-
-@pytest.fixture
-def subject(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject]:
-    for name, value in aws.environment.items():
-        if name.startswith("AWS_"):
-            monkeypatch.setenv(name, value)
-    dynamodb = aws.client("dynamodb")
-    tables = {"profiles": f"profiles-{uuid4()}", "sessions": f"sessions-{uuid4()}"}
-    for table in tables.values():
-        dynamodb.create_table(
-            TableName=table,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        )
-    yield Subject(aws, tables)
-    for table in tables.values():
-        dynamodb.delete_table(TableName=table)
-
-
-def refuse(login: Login, effects: Effects) -> None:
-    effects.deny("No.", code="refused")
-
-
-def allow(login: Login, effects: Effects) -> None:
-    pass
-
-
-GUARD = {"writes": ["deny"], "on_error": "deny"}
-
-
-def claims(response: Any, token: str = "id") -> dict[str, Any]:
-    details = response["claimsAndScopeOverrideDetails"]
-    claims: dict[str, Any] = details[f"{token}TokenGeneration"]["claimsToAddOrOverride"]
-    return claims
-
-
-# Which trigger decides ------------------------------------------------------------------------
+from tests.local.login_subject import GUARD, Subject, allow, claims, refuse
 
 
 @pytest.mark.parametrize(
@@ -245,6 +115,18 @@ def test_a_profile_changed_in_between_is_decided_afresh(subject: Subject) -> Non
     subject.dynamodb.put_item(TableName=subject.tables["profiles"], Item=flagged)
 
     with pytest.raises(LoginRefusedError):
+        subject.handle(pre_token())
+
+
+def test_a_decision_is_taken_afresh_when_the_role_table_has_changed(subject: Subject) -> None:
+    def grant(login: Login, effects: Effects) -> None:
+        effects.set_aws_role(["arn:aws:iam::123456789012:role/reader"])
+
+    subject.rule("grant", grant, writes=["aws.role"], on_error="deny")
+    subject.handle(post_authentication())
+    subject.roles = {"writer": "arn:aws:iam::123456789012:role/writer"}
+
+    with pytest.raises(LoginRefusedError, match=r"^try_again"):
         subject.handle(pre_token())
 
 
@@ -363,150 +245,6 @@ def test_a_refresh_skips_what_does_not_run_on_refresh_and_announces_nothing(
     assert subject.runs == {"guard": 1}
     assert subject.records("login") == []
     assert subject.profile() == {}
-
-
-# What takes effect ----------------------------------------------------------------------------
-
-
-def test_nothing_takes_effect_before_the_token_stage(subject: Subject) -> None:
-    def write(login: Login, effects: Effects) -> None:
-        effects.set_user_metadata("color", "blue")
-
-    subject.rule("write", write, writes=["user.user_metadata"])
-    subject.rule("tell", allow, stage="after_login")
-
-    subject.handle(post_authentication())
-
-    assert subject.profile() == {}
-    assert subject.records("login") == []
-
-
-def test_a_refusal_at_the_token_stage_discards_what_was_pending(subject: Subject) -> None:
-    def write(login: Login, effects: Effects) -> None:
-        effects.set_user_metadata("color", "blue")
-
-    def late_guard(login: Login, effects: Effects) -> None:
-        effects.deny("No.", code="late")
-
-    subject.rule("write", write, writes=["user.user_metadata"])
-    subject.rule("late", late_guard, reads=["user.groups"], **GUARD)
-    subject.rule("tell", allow, stage="after_login", events=["LoginCompleted", "LoginDenied"])
-    subject.handle(post_authentication())
-
-    with pytest.raises(LoginRefusedError):
-        subject.handle(pre_token())
-
-    assert subject.profile() == {}
-    assert subject.records("login") == []
-    [denied] = subject.records("denied")
-    view = json.loads(denied["announcement"])["views"]["tell"]["deliveries"][0]["request"]
-    assert view["login"]["now"] == "2026-11-21T22:26:40.000Z"
-
-
-def test_a_login_is_announced_with_one_view_for_each_subscribed_entry(subject: Subject) -> None:
-    subject.rule("tell", allow, stage="after_login", reads=["user.user_id", "event.first_login"])
-    subject.rule("crm", allow, stage="after_login", reads=["user.email"])
-    subject.rule("denials", allow, stage="after_login", events=["LoginDenied"])
-
-    subject.handle(pre_token())
-
-    [record] = subject.records("login")
-    announcement = json.loads(record["announcement"])
-    assert announcement["type"] == "LoginCompleted"
-    assert announcement["rules"] == ["crm", "tell"]
-    views = {
-        rule: view["deliveries"][0]["request"]["login"]
-        for rule, view in announcement["views"].items()
-    }
-    assert views["tell"]["user"] == {"user_id": SUB}
-    assert views["tell"]["event"] == {"first_login": True}
-    assert views["crm"]["user"] == {"email": "jane@example.com"}
-
-
-def test_a_login_counts_once_in_fifteen_seconds(subject: Subject) -> None:
-    counts = []
-    for seconds in (0, 14, 2, 20):
-        subject.clock.now += seconds
-        subject.handle(pre_token())
-        counts.append(subject.profile()["logins_count"])
-
-    assert counts == [1, 1, 2, 3]
-
-
-def test_two_applications_count_apart(subject: Subject) -> None:
-    subject.handle(pre_token())
-    subject.handle(pre_token(client_id="another"))
-
-    assert subject.profile()["logins_count"] == 2
-
-
-@pytest.mark.parametrize("clients", [1, 2], ids=["one client", "two clients"])
-def test_parallel_sign_ins_of_one_person_do_not_mix(subject: Subject, clients: int) -> None:
-    def remember(login: Login, effects: Effects) -> None:
-        channel = login.request.client_metadata["channel"]
-        effects.set_claim("id", "https://x/channel", channel)
-        effects.set_user_metadata(f"from_{channel}", True)
-
-    subject.rule(
-        "remember",
-        remember,
-        reads=["request.client_metadata"],
-        writes=["id_token.claims", "user.user_metadata"],
-    )
-    ready = threading.Barrier(8)
-    function = subject.function
-
-    def sign_in(number: int) -> str:
-        details: dict[str, Any] = {
-            "metadata": {"channel": f"c{number}"},
-            "client_id": f"app{number % clients}",
-        }
-        ready.wait()
-        function.handle(post_authentication(**details))
-        response = function.handle(pre_token(**details))["response"]
-        return str(claims(response)["https://x/channel"])
-
-    with ThreadPoolExecutor(8) as threads:
-        channels = list(threads.map(sign_in, range(8)))
-
-    assert channels == [f"c{number}" for number in range(8)]
-    profile = subject.profile()
-    assert profile["logins_count"] == clients
-    assert profile["user_metadata"] == {f"from_c{number}": True for number in range(8)}
-    assert len(subject.records("login")) == clients
-
-
-def test_a_value_that_somebody_set_between_read_and_write_is_kept(subject: Subject) -> None:
-    def default(login: Login, effects: Effects) -> None:
-        green: dict[str, Any] = {"pk": {"S": f"USER#{SUB}"}}
-        for kind in ("user_metadata", "app_metadata", "profile"):
-            green[kind] = {"M": {}}
-        green["user_metadata"] = {"M": {"color": {"S": "green"}}}
-        subject.dynamodb.put_item(TableName=subject.tables["profiles"], Item=green)
-        effects.set_user_metadata("color", "blue", only_if_missing=True)
-
-    subject.rule("default", default, writes=["user.user_metadata"])
-
-    subject.handle(pre_token())
-
-    assert subject.profile()["user_metadata"] == {"color": "green"}
-    assert subject.profile()["logins_count"] == 1
-
-
-def test_metadata_keeps_its_types_and_null_removes(subject: Subject) -> None:
-    stored = {"n": 1, "f": 1.5, "t": "ö\u0000", "l": [1, {"a": None}], "b": False, "e": ""}
-
-    def write(login: Login, effects: Effects) -> None:
-        for key, value in stored.items():
-            effects.set_app_metadata(key, value)
-        effects.set_app_metadata("gone", None)
-
-    subject.rule("write", write, writes=["user.app_metadata"])
-    subject.handle(pre_token())
-    subject.clock.now += 100
-    subject.handle(pre_token())
-
-    assert subject.profile()["app_metadata"] == stored
 
 
 # Faults ---------------------------------------------------------------------------------------

@@ -1,26 +1,26 @@
 """Signed calls to AWS over pooled connections, for the login path.
 
 A login makes two table calls and one invocation for each remote rule, inside a few hundred
-milliseconds. botocore signs these calls and finds endpoints and credentials, ``connections``
-carries them; the service clients of boto3 cost more CPU than all the rest of a login and time out
-by the client, not by the call. Everything off the login path uses boto3.
+milliseconds. botocore finds endpoints and credentials, ``sigv4`` signs, ``connections`` carries;
+the service clients of boto3 cost more CPU than all the rest of a login and time out by the client,
+not by the call. Everything off the login path uses boto3.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
 import botocore.session
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.regions import EndpointResolver
 
 from cognito_rules.connections import CONNECTION_BROKEN, Connections, HttpAnswer
 from cognito_rules.errors import UpstreamError, UpstreamTimeoutError
+from cognito_rules.sigv4 import signed_headers
 
 CONNECT_TIMEOUT = 0.3
 
@@ -73,13 +73,20 @@ class Aws:
         credentials = self._session.get_credentials()
         if credentials is None:
             raise UpstreamError(service, "there are no AWS credentials")
-        request = AWSRequest("POST", url, data=body, headers=headers)
-        SigV4Auth(credentials.get_frozen_credentials(), service, self.region).add_auth(request)
-        origin, path = _split(url)
+        origin, host, path = _split(url)
+        signed = signed_headers(
+            credentials.get_frozen_credentials(),
+            service=service,
+            region=self.region,
+            host=host,
+            path=path,
+            body=body,
+            headers=headers,
+            now=datetime.now(UTC),
+        )
         connections = self._connections.get(origin)
         if connections is None:  # setdefault: another thread may have been faster
             connections = self._connections.setdefault(origin, Connections(origin))
-        signed = dict(request.headers.items())
         while True:
             left = ends - time.monotonic()
             if left <= 0:
@@ -92,9 +99,10 @@ class Aws:
                 repeatable = False
 
 
-def _split(url: str) -> tuple[str, str]:
+def _split(url: str) -> tuple[str, str, str]:
+    """Return the origin, the host as a Host header names it, and the path."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}", parts.path or "/"
+    return f"{parts.scheme}://{parts.netloc}", parts.netloc, parts.path or "/"
 
 
 def error_code(document: Any) -> str:

@@ -12,9 +12,8 @@ from typing import Any
 from cognito_rules.chain import Entry
 from cognito_rules.fields import Facts, Read
 from cognito_rules.login import format_time
-from cognito_rules.protocol import Effect, apply_effects
+from cognito_rules.protocol import PROFILE_ATTRIBUTES, Effect, apply_effects
 from cognito_rules.store import PROFILE_MAPS, Loaded, ProfileWrite
-from cognito_rules.tokens import TokenPlan
 from cognito_rules.triggers import Kind, Trigger
 
 # Cognito gives a trigger 5 s. What is left over pays for starting, answering and the network.
@@ -42,7 +41,6 @@ class Call:
     reads: tuple[Read, ...] = ()
     reused: bool = False
     decided_at: float = 0.0
-    tokens: TokenPlan = field(default_factory=TokenPlan)
 
     @property
     def now(self) -> str:
@@ -71,7 +69,8 @@ class Call:
             if held is not None and not isinstance(held, dict):
                 continue
             if kind == "profile":
-                user |= {key: value for key, value in (held or {}).items() if key not in user}
+                stored = {key: value for key, value in (held or {}).items() if key not in user}
+                user |= {key: stored[key] for key in stored.keys() & PROFILE_ATTRIBUTES}
             else:
                 user[kind] = dict(held or {})
         # As Auth0 counts: this login is one of them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from cognito_rules.errors import SecretError, UndeclaredReadError
@@ -142,6 +143,7 @@ class Login:
         return Login(view, unknown=frozenset(unknown), **settings)
 
 
+@lru_cache(maxsize=8)
 def parse_time(text: str) -> datetime:
     """Return an RFC 3339 time as an aware datetime; raises ValueError when it is none."""
     moment = datetime.fromisoformat(text)

@@ -166,6 +166,11 @@ class Manifest:
         return any(read.path == EVERYTHING for read in self.reads)
 
     @cached_property
+    def required_reads(self) -> tuple[Read, ...]:
+        """The fields without which the rule must not run."""
+        return tuple(read for read in self.reads if read.required)
+
+    @cached_property
     def seen_writes(self) -> tuple[Path, ...]:
         """The fields at which later rules see what this rule writes."""
         return tuple(seen for seen in map(seen_as, self.writes) if seen is not None)

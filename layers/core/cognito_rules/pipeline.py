@@ -7,25 +7,19 @@ without a decision, and a memo lets the later call reuse what the earlier one de
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from cognito_rules import decision
-from cognito_rules.announcement import build_announcement
-from cognito_rules.call import (
-    CHAIN_SECONDS,
-    COMMIT_SECONDS,
-    READ_SECONDS,
-    TOTAL_SECONDS,
-    Call,
-    after,
-    changes,
-)
+from cognito_rules.call import CHAIN_SECONDS, COMMIT_SECONDS, READ_SECONDS, TOTAL_SECONDS, Call
 from cognito_rules.chain import Chain, Entry
+from cognito_rules.commit import announcement_of, commit_of, memo_of
 from cognito_rules.errors import InvalidEffectError, StoreError, TriggerEventError
 from cognito_rules.executors import RuleExecutor, RuleInvoker
 from cognito_rules.fields import Facts
@@ -34,17 +28,9 @@ from cognito_rules.planner import Answer, make_plan
 from cognito_rules.protocol import Effect
 from cognito_rules.rule import Rule
 from cognito_rules.runner import MISCONFIGURED, UNAVAILABLE, Outcome, run_plan
-from cognito_rules.store import (
-    COUNT_ONCE_SECONDS,
-    PROFILE_EFFECTS,
-    Commit,
-    Store,
-    profile_writes,
-)
+from cognito_rules.store import Store
 from cognito_rules.tokens import TokenPlan, beyond_version_1, token_response
 from cognito_rules.triggers import Kind, Trigger
-
-_AFTER_LOGIN = "after_login"
 
 
 class LoginRefusedError(Exception):
@@ -99,10 +85,13 @@ class LoginFunction:
                 return dict(event)
             self._refuse_unregistered(call)
             self._load(call)
-            self._finish(call, self._decide(call))
-            if not trigger.is_token_stage:
-                return dict(event)
-            return {**event, "response": self._tokens(call)}
+            outcome = self._decide(call)
+            self._refuse_denied(call, outcome)
+            # Made before the login takes effect: a login without tokens is not announced.
+            response = self._tokens(call, outcome) if trigger.is_token_stage else event["response"]
+            call.record["outcome"] = "allow"
+            self._keep(call, outcome)
+            return {**event, "response": response}
         finally:
             self._log(call)
 
@@ -139,7 +128,7 @@ class LoginFunction:
                 return False
             if trigger.kind is Kind.REFRESH and not entry.runs_on_refresh:
                 return False
-            return entry.is_rolled_out_to(trigger.user_id)
+            return entry.is_rolled_out_to(trigger.user_id or trigger.client_id)
 
         return [entry for entry in self.chain.entries if runs(entry)]
 
@@ -183,8 +172,13 @@ class LoginFunction:
         call.reads = plan.reads
         trigger = call.trigger
         who = (trigger.pool_id, trigger.user_id, trigger.client_id)
-        under = (self.chain.version, *sorted(call.shared))
+        under = (self.chain.version, self._deployment, *sorted(call.shared))
         call.memo_key = decision.memo_key(*who, *under, reads=call.reads, facts=call.facts)
+
+    @cached_property
+    def _deployment(self) -> str:
+        """What answers are checked against, besides the chain: a memo holds under the same only."""
+        return json.dumps(sorted(self.roles.items()))
 
     # Deciding ---------------------------------------------------------------------------------
 
@@ -203,7 +197,7 @@ class LoginFunction:
             self._chain_entries(call), token_stage=call.trigger.is_token_stage, given=given
         )
         executor = RuleExecutor(self.invoker, self.inline, self.threads)
-        deadline = time.monotonic() + call.left(CHAIN_SECONDS)
+        deadline = time.monotonic() + call.left(CHAIN_SECONDS, reserved=COMMIT_SECONDS)
         outcome = run_plan(
             plan,
             call.facts,
@@ -239,23 +233,18 @@ class LoginFunction:
 
     # Finishing --------------------------------------------------------------------------------
 
-    def _finish(self, call: Call, outcome: Outcome) -> None:
-        """Refuse, or make the decision last: as a memo before the token stage, committed at it."""
+    def _refuse_denied(self, call: Call, outcome: Outcome) -> None:
         denial = outcome.run.denial or self._interruption(outcome)
         if denial is not None:
             entry, effect = denial
             self._refuse(call, entry.id, effect["code"], effect["public_code"], effect["reason"])
-        if call.trigger.is_token_stage:
-            call.tokens = TokenPlan.of(outcome.run.enforced(), self.roles)
-            if call.trigger.token_version == "V1_0" and call.tokens.restricts_access:
-                # What a rule took away would be in the token after all.
-                self._refuse(call, None, "needs_essentials", "access_denied", MISCONFIGURED)
-        call.record["outcome"] = "allow"
+
+    def _keep(self, call: Call, outcome: Outcome) -> None:
+        """Make the decision last: as a memo before the token stage, committed at it."""
         if call.trigger.kind is Kind.MACHINE:
             return
-        answers = {entry.id: answer for entry, answer in outcome.run.enforced()}
         if call.trigger.kind is Kind.AUTHENTICATED:
-            self._remember(call, answers)
+            self._remember(call, outcome)
         else:
             self._commit(call, outcome)
 
@@ -278,16 +267,16 @@ class LoginFunction:
         raise LoginRefusedError(f"{public_code}: {reason}")
 
     def _record_denial(self, call: Call, code: str) -> None:
-        announcement = self._announcement(call, "LoginDenied", call.facts, code=code)
+        announcement = announcement_of(call, "LoginDenied", call.facts, code=code)
         key = f"{call.login_key('denied')}#{code}"
         try:
             self.store.announce(key, announcement, at=call.at, timeout=call.left(COMMIT_SECONDS))
         except StoreError as error:
             call.record["store"] = str(error)
 
-    def _remember(self, call: Call, answers: Mapping[str, Answer]) -> None:
-        memo = self._memo(call, answers, [call.facts])
-        if memo is None or call.reused:
+    def _remember(self, call: Call, outcome: Outcome) -> None:
+        memo = None if call.reused else memo_of(call, outcome.run)
+        if memo is None:
             return
         try:
             self.store.remember(memo, timeout=call.left(COMMIT_SECONDS))
@@ -295,78 +284,18 @@ class LoginFunction:
             # The token stage finds no memo and decides by itself.
             call.record["store"] = str(error)
 
-    def _memo(
-        self, call: Call, answers: Mapping[str, Answer], states: Sequence[Facts]
-    ) -> dict[str, Any] | None:
-        if call.memo_key is None:
-            return None
-        shared = {entry: answer for entry, answer in answers.items() if entry in call.shared}
-        return decision.to_memo(
-            call.memo_key,
-            shared,
-            transaction_id=call.transaction_id,
-            profiles=[decision.profile_digest(call.reads, state) for state in states],
-            at=call.decided_at,
-        )
-
     def _commit(self, call: Call, outcome: Outcome) -> None:
-        """Make the login take effect: metadata, count, announcement, memo, in one write."""
-        trigger = call.trigger
-        counts = trigger.kind is Kind.TOKEN and (
-            call.loaded.last_login_at is None
-            or call.at - call.loaded.last_login_at >= COUNT_ONCE_SECONDS
-        )
-        enforced = outcome.run.enforced()
-        effects = [effect for _, answer in enforced for effect in answer.effects]
-        final = after(call.facts, effects)
-        writes = tuple(write for write in profile_writes(effects) if changes(call.facts, write))
-        announcement = None
-        if counts:
-            first_login = call.loaded.profile is not None and call.loaded.logins_count == 0
-            announcement = self._announcement(
-                call, "LoginCompleted", final, first_login=first_login
-            )
-        memo = None
-        if trigger.kind is Kind.TOKEN and (counts or writes or not call.reused):
-            stored = [effect for effect in effects if effect["effect"] in PROFILE_EFFECTS]
-            left_behind = after(call.facts, stored)
-            left_behind["stats"] = {"logins_count": call.loaded.logins_count + 1 + int(counts)}
-            answers = {entry.id: answer for entry, answer in enforced}
-            memo = self._memo(call, answers, [call.facts, left_behind])
-        commit = Commit(
-            user_id=trigger.user_id,
-            username=trigger.username,
-            login_key=call.login_key(),
-            event_id=call.transaction_id,
-            at=call.at,
-            kinds=frozenset(call.loaded.profile or ()),
-            writes=writes,
-            counts=counts,
-            announcement=announcement,
-            memo=memo,
-        )
+        """Make the login take effect in one write."""
         try:
-            self.store.commit(commit, timeout=call.left(COMMIT_SECONDS))
+            self.store.commit(commit_of(call, outcome.run), timeout=call.left(COMMIT_SECONDS))
         except StoreError as error:
             call.record |= {"store": str(error), "commit": "failed"}
             if self.chain.refuses_uncommitted:
                 self._refuse(call, None, "commit_failed", "try_again", UNAVAILABLE)
 
-    def _announcement(
-        self, call: Call, event_type: str, facts: Facts, **details: Any
-    ) -> str | None:
-        return build_announcement(
-            event_type,
-            [entry for entry in call.entries if entry.manifest.stage == _AFTER_LOGIN],
-            facts,
-            event_id=call.transaction_id,
-            occurred_at=call.now,
-            **details,
-        )
-
     def _announce_sign_up(self, call: Call) -> None:
         call.record["outcome"] = "announced"
-        announcement = self._announcement(call, "SignUpConfirmed", call.facts, first_login=True)
+        announcement = announcement_of(call, "SignUpConfirmed", call.facts, first_login=True)
         if announcement is None:
             return
         key = call.login_key("signup")
@@ -377,9 +306,13 @@ class LoginFunction:
 
     # Answering --------------------------------------------------------------------------------
 
-    def _tokens(self, call: Call) -> dict[str, Any]:
-        plan, version = call.tokens, call.trigger.token_version
+    def _tokens(self, call: Call, outcome: Outcome) -> dict[str, Any]:
+        plan = TokenPlan.of(outcome.run.enforced(), self.roles)
+        version = call.trigger.token_version
         if version == "V1_0":
+            if plan.restricts_access:
+                # What a rule took away would be in the token after all.
+                self._refuse(call, None, "needs_essentials", "access_denied", MISCONFIGURED)
             plan.warnings += [f"needs_essentials:{lost}" for lost in beyond_version_1(plan)]
         response = token_response(plan, call.trigger.request, version=version)
         if plan.warnings:

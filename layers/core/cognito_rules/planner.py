@@ -11,7 +11,7 @@ This module holds no clock and no I/O: ``Run`` is told what happened and says wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -31,7 +31,7 @@ class Answer:
     fault: str | None = None
     message: str = ""
 
-    @property
+    @cached_property
     def denial(self) -> Effect | None:
         """The first denial among the effects, or None."""
         return next((effect for effect in self.effects if effect["effect"] == "deny"), None)
@@ -55,12 +55,14 @@ class Step:
 class Plan:
     """The steps of one trigger call, and the entries left to the token stage, with reasons.
 
-    ``given`` are answers of an earlier trigger of this login, by entry id.
+    given : answers of an earlier trigger of this login, by entry id.
+    awaited : indices of the steps that a later one waits for.
     """
 
     steps: tuple[Step, ...]
     deferred: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, Answer] = field(default_factory=dict)
+    awaited: frozenset[int] = frozenset()
 
     @cached_property
     def reads(self) -> tuple[Read, ...]:
@@ -95,7 +97,7 @@ def make_plan(
     given : answers of an earlier trigger of this login, by entry id; those entries do not run.
     """
     plan = _plan_without_answers(tuple(entries), token_stage)
-    return Plan(plan.steps, plan.deferred, given) if given else plan
+    return replace(plan, given=given) if given else plan
 
 
 @lru_cache(maxsize=64)
@@ -122,7 +124,11 @@ def _plan_without_answers(entries: tuple[Entry, ...], token_stage: bool) -> Plan
             if not step.is_shadow and step.entry.manifest.can_deny
         )
         steps.append(Step(entry, waits_for, guards))
-    return Plan(tuple(steps), deferred)
+    awaited = (
+        step.waits_for | step.guards_before if step.entry.manifest.external else step.waits_for
+        for step in steps
+    )
+    return Plan(tuple(steps), deferred, awaited=frozenset().union(*awaited))
 
 
 def _deferred_with(entry: Entry, deferred: list[Entry]) -> str | None:
@@ -200,9 +206,10 @@ class Run:
 
     def missing_context(self, index: int) -> str | None:
         """Return the required field that this login cannot know, or None."""
-        facts = self.view(index)
-        for read in self.plan.steps[index].entry.manifest.reads:
-            if read.required and not knows(facts, read.path):
+        needed = self.plan.steps[index].entry.manifest.required_reads
+        facts = self.view(index) if needed else {}
+        for read in needed:
+            if not knows(facts, read.path):
                 return ".".join(read.path)
         return None
 
@@ -214,6 +221,10 @@ class Run:
             for index, step in enumerate(self.plan.steps[: self._end])
             if index not in self.answers and not step.is_shadow
         ]
+
+    def concerns_others(self, index: int) -> bool:
+        """Say whether the answer of this step lets others start, or makes them needless."""
+        return index in self.plan.awaited or self.answers[index].denial is not None
 
     @property
     def is_decided(self) -> bool:

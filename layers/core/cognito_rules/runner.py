@@ -123,7 +123,8 @@ class _Runner:
                     continue
                 if self._start(index):
                     progressed = True
-                    break  # an answer may have freed, or made needless, what was ready before
+                    if self.run.concerns_others(index):
+                        break
 
     def _has_place(self, index: int) -> bool:
         """Say whether a step may start now; what shadows hold is free for rules that count."""

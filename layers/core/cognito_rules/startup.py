@@ -5,17 +5,24 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 
 from cognito_rules.aws import Aws
 from cognito_rules.chain import Chain
+from cognito_rules.errors import ConfigurationError
 from cognito_rules.executors import RuleInvoker, invoker_threads
+from cognito_rules.iam import is_role_arn
 from cognito_rules.manifest import catalogue
 from cognito_rules.pipeline import LoginFunction
 from cognito_rules.rule import Rule
 from cognito_rules.store import Store
+
+_ROLE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+# Lambda hands over the call that a cold start is for within milliseconds of its end.
+_HANDED_OVER_SECONDS = 0.5
 
 
 def login_function(folder: FilePath) -> LoginFunction:
@@ -24,6 +31,7 @@ def login_function(folder: FilePath) -> LoginFunction:
     Raises
     ------
     ChainError : the packaged chain document is refused.
+    ConfigurationError : the role table in template.yaml is refused.
     """
     aws = Aws()
     inline = {rule.manifest.name: rule for rule in _packaged_rules(folder)}
@@ -42,8 +50,24 @@ def login_function(folder: FilePath) -> LoginFunction:
         invoker=RuleInvoker(aws, os.environ["RULE_FUNCTION_PREFIX"]),
         inline=inline,
         threads=invoker_threads(),
-        roles=json.loads(os.environ.get("AWS_ROLE_TABLE", "{}")),
+        roles=_role_table(os.environ.get("AWS_ROLE_TABLE") or "{}"),
     )
+
+
+def _role_table(text: str) -> dict[str, str]:
+    """Return role key -> ARN; keys become parts of a tag, and must not look like several."""
+    try:
+        table = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError("AWS_ROLE_TABLE is no JSON") from error
+    if not isinstance(table, dict):
+        raise ConfigurationError("AWS_ROLE_TABLE is no JSON object")
+    for key, arn in table.items():
+        if not _ROLE_KEY.fullmatch(key) or not is_role_arn(arn):
+            raise ConfigurationError(f"AWS_ROLE_TABLE: {key!r} is no key, or has no role's ARN")
+    if len(set(table.values())) < len(table):
+        raise ConfigurationError("AWS_ROLE_TABLE: a role stands under two keys")
+    return table
 
 
 def _packaged_rules(folder: FilePath) -> Iterator[Rule]:
@@ -53,20 +77,23 @@ def _packaged_rules(folder: FilePath) -> Iterator[Rule]:
 
 
 class CallClock:
-    """Tells when a trigger call began, on the monotonic clock.
+    """Tells when a trigger call began, on the monotonic clock. Make it last in a cold start.
 
     Cognito's five seconds run from its call. A cold environment was started by that call, so its
-    first call began with the process; SnapStart and provisioned environments were started earlier.
+    first call began with the process; SnapStart and provisioned environments were started earlier,
+    and now and then Lambda starts others ahead of any call, which shows by the wait for one.
     """
 
     def __init__(self) -> None:
         on_demand = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "on-demand"
         self._first = _process_started() if on_demand else None
+        self._ready = time.monotonic()
 
     def started(self) -> float:
         """Return the start of the call that is handled now."""
         first, self._first = self._first, None
-        return time.monotonic() if first is None else first
+        now = time.monotonic()
+        return now if first is None or now - self._ready > _HANDED_OVER_SECONDS else first
 
 
 def _process_started() -> float:

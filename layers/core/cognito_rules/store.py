@@ -65,7 +65,8 @@ class Loaded:
     @property
     def logins_count(self) -> int:
         """Completed logins so far."""
-        return int((self.profile or {}).get("logins_count", 0))
+        count = (self.profile or {}).get("logins_count")
+        return count if isinstance(count, int) else 0
 
 
 @dataclass(frozen=True)

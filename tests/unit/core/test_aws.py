@@ -1,4 +1,4 @@
-"""Signed calls to AWS: where they go, what they carry, and what comes of a connection that fails."""
+"""Signed calls to AWS: where they go, what they carry, what comes of a connection that fails."""
 
 from __future__ import annotations
 

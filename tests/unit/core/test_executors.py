@@ -1,4 +1,4 @@
-"""Where rules run: remote ones over a real connection to a Lambda API on loopback, pure ones here."""
+"""Where rules run: remote ones over real connections to loopback, pure ones on this thread."""
 
 from __future__ import annotations
 
