@@ -3,15 +3,16 @@
 import difflib
 import json
 import os
-from importlib import import_module
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from runpy import run_path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from cognito_rules.errors import ManifestError
+from cognito_rules.errors import ManifestError, SecretError
 from cognito_rules.rule import Rule
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -41,6 +42,10 @@ def try_rule(
             help="Change a setting of the event, such as --set 'groups=[\"finance\"]'.",
         ),
     ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A secret of the rule; no other is read."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the response as it is.")] = False,
 ) -> None:
     """Run a rule on an event, here, and show the effects that it causes.
@@ -51,14 +56,17 @@ def try_rule(
     rule = _load(name)
     path = event or PROJECT / "events" / f"{name}.json"
     request = _read(path)
-    _change_settings(request, setting or [])
+    template = request.pop("template", {})
+    for key, value in _pairs("--set", setting or []):
+        from_template = key in rule.manifest.settings.from_template
+        given = template if from_template else request.setdefault("configuration", {})
+        given[key] = _value(value)
     expected = request.pop("expect", None)
     if setting:
         expected = None  # it was written for the settings of the event
-    template = request.pop("template", None)
-    if template is not None:
-        os.environ["RULE_SETTINGS"] = json.dumps(template)
-    response = rule.answer(request)
+    os.environ["RULE_SETTINGS"] = json.dumps(template)
+    secrets = dict(_pairs("--secret", secret or []))
+    response = rule.answer(request, secret=lambda key, refresh: _secret(secrets, key))
     if as_json:
         out.print_json(json.dumps(response))
     else:
@@ -76,7 +84,7 @@ def _load(name: str) -> Rule:
         hint = f" Did you mean {close[0]}?" if close else ""
         _stop(f"There is no rule {name!r} in functions/.{hint}")
     try:
-        rule = import_module(f"functions.{name}.app").rule
+        rule = run_path(str(PROJECT / "functions" / name / "app.py"))["rule"]
     except ManifestError as error:
         _stop(str(error))
     assert isinstance(rule, Rule)
@@ -95,16 +103,26 @@ def _read(path: Path) -> dict[str, Any]:
     return request
 
 
-def _change_settings(request: dict[str, Any], settings: list[str]) -> None:
-    for given in settings:
-        name, equals, text = given.partition("=")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
+def _pairs(option: str, given: list[str]) -> Iterator[tuple[str, str]]:
+    for text in given:
+        name, equals, value = text.partition("=")
         if not equals:
-            _stop(f"--set {given}: write NAME=JSON.")
-        request.setdefault("configuration", {})[name] = value
+            _stop(f"{option} {text}: write {option} NAME=VALUE.")
+        yield name, value
+
+
+def _value(text: str) -> Any:
+    """Return a setting's value: JSON, or else the text as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _secret(secrets: Mapping[str, str], name: str) -> str:
+    if name not in secrets:
+        raise SecretError(name, f"give it with --secret {name}=VALUE")
+    return secrets[name]
 
 
 def _show(rule: Rule, response: dict[str, Any]) -> None:

@@ -13,10 +13,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cognito_rules.errors import ConfigurationError, ManifestError
 from cognito_rules.fields import copy_json
+
+if TYPE_CHECKING:
+    from fastjsonschema import JsonSchemaValueException
 
 _MAP = re.compile(r"map\[\s*string\s*,\s*(.+)\]")
 _LIST = re.compile(r"list\[\s*(.+)\]")
@@ -196,5 +199,19 @@ class Settings:
         try:
             self._validate(filled)
         except JsonSchemaValueException as error:
-            raise ConfigurationError(error.message.removeprefix("data.")) from error
+            raise ConfigurationError(_sentence(error)) from error
         return filled
+
+
+def _sentence(error: JsonSchemaValueException) -> str:
+    """Return which setting is wrong and what it must be."""
+    where = ".".join(str(part) for part in error.path[1:])
+    prefix = f"{where}." if where else ""
+    if error.rule == "required":
+        missing = [name for name in error.rule_definition if name not in error.value]
+        return f"{prefix}{missing[0]} is missing"
+    if error.rule == "additionalProperties":
+        known = error.definition.get("properties", {})
+        unknown = sorted(str(name) for name in error.value if name not in known)
+        return f"{prefix}{unknown[0]} is no setting: there are {', '.join(known) or 'none'}"
+    return str(error.message).removeprefix("data.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import traceback
 from functools import cache
@@ -53,7 +52,7 @@ def _table(holder: Any, key: str) -> dict[str, Any]:
 def log_record(message: str, record: dict[str, Any], *, failed: bool = False) -> None:
     """Write one record of a trigger call; ``record`` holds no personal data."""
     write = logger().error if failed else logger().info
-    write(message, **json.loads(json.dumps(record, default=str)))
+    write(message, **record)
 
 
 def log_fault(error: Exception) -> None:

@@ -20,6 +20,7 @@ VERSION = 1
 
 Decide = Callable[[Login, Effects], None]
 Check = Callable[[dict[str, Any]], None]
+SecretReader = Callable[[str, bool], str]
 Claims = Callable[[dict[str, Any]], Iterable[tuple[str, str]]]
 
 
@@ -96,9 +97,12 @@ class Rule:
         self._decide(login, effects)
         return effects
 
-    def answer(self, request: Any) -> dict[str, Any]:
-        """Return the protocol's response to a protocol request; never raises."""
-        return self._respond(lambda: self._login(request))
+    def answer(self, request: Any, *, secret: SecretReader | None = None) -> dict[str, Any]:
+        """Return the protocol's response to a protocol request; never raises.
+
+        ``secret(name, refresh)`` takes the place of Secrets Manager, for tools.
+        """
+        return self._respond(lambda: self._login(request, secret or self._secret))
 
     def answer_inline(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the response to the chain's own request, inside the login function.
@@ -131,7 +135,7 @@ class Rule:
             response["warnings"] = effects.warnings
         return response
 
-    def _login(self, request: Any) -> Login:
+    def _login(self, request: Any, secret: SecretReader) -> Login:
         if not isinstance(request, dict) or request.get("version") != VERSION:
             raise ConfigurationError("the event is no request of protocol version 1")
         facts = request.get("login")
@@ -150,7 +154,7 @@ class Rule:
             facts,
             configuration=self.configure(configuration),
             now=_time(now) if now is not None else None,
-            secret=self._secret,
+            secret=secret,
         )
         return login.seen_by(self.manifest.reads)
 
