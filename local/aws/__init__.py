@@ -19,6 +19,7 @@ COMPLETIONS = (
     "choice_based",
     "custom_auth",
     "sign_up",
+    "write_attributes",
     "user_migration",
     "tokens",
     "token_endpoint",

@@ -22,7 +22,7 @@ from tests.cognito_events import SUB
 
 Decide = Callable[[Login, Effects], None]
 
-GUARD = {"writes": ["deny"], "on_error": "deny"}
+GUARD: dict[str, Any] = {"writes": ["deny"], "on_error": "deny"}
 
 
 class Clock:
@@ -74,6 +74,12 @@ class Subject:
         given = {"rule": name, "when": {"applications": ["*"]}}
         given |= {} if manifest.stage == "after_login" else {"placement": "inline"}
         self._entries.append(given | (entry or {}))
+
+    def change(self, name: str, **entry: Any) -> None:
+        """Change the chain's entry of a rule."""
+        for given in self._entries:
+            if given["rule"] == name:
+                given |= entry
 
     @property
     def function(self) -> LoginFunction:

@@ -118,18 +118,6 @@ def test_a_profile_changed_in_between_is_decided_afresh(subject: Subject) -> Non
         subject.handle(pre_token())
 
 
-def test_a_decision_is_taken_afresh_when_the_role_table_has_changed(subject: Subject) -> None:
-    def grant(login: Login, effects: Effects) -> None:
-        effects.set_aws_role(["arn:aws:iam::123456789012:role/reader"])
-
-    subject.rule("grant", grant, writes=["aws.role"], on_error="deny")
-    subject.handle(post_authentication())
-    subject.roles = {"writer": "arn:aws:iam::123456789012:role/writer"}
-
-    with pytest.raises(LoginRefusedError, match=r"^try_again"):
-        subject.handle(pre_token())
-
-
 def test_a_memo_is_good_for_a_minute(subject: Subject) -> None:
     subject.rule("guard", allow, **GUARD)
 
@@ -381,3 +369,40 @@ def test_an_error_of_our_own_refuses_without_its_text(
 
     assert str(refusal.value) == "try_again: Sign-in is unavailable right now. Please try again."
     assert "jane@example.com" not in capsys.readouterr().out
+
+
+def test_a_later_login_by_the_same_decision_is_an_event_of_its_own(subject: Subject) -> None:
+    """Deliveries are made once for each event id: a second login under the first one's is lost."""
+    subject.rule("guard", allow, **GUARD)
+    subject.rule("tell", allow, stage="after_login")
+    subject.handle(post_authentication())
+    subject.handle(pre_token())
+    [first] = subject.records("login")
+
+    subject.clock.now += 20
+    subject.handle(post_authentication())
+    subject.handle(pre_token())
+
+    [second] = subject.records("login")
+    assert subject.runs == {"guard": 1}
+    assert json.loads(first["announcement"])["id"] != json.loads(second["announcement"])["id"]
+
+
+def test_a_denial_after_a_login_by_the_same_decision_is_an_event_of_its_own(
+    subject: Subject,
+) -> None:
+    def guard(login: Login, effects: Effects) -> None:
+        if "staff" not in login.user.groups:
+            effects.deny("No.", code="refused")
+
+    subject.rule("shared", allow, **GUARD)
+    subject.rule("guard", guard, reads=["user.groups"], **GUARD)
+    subject.rule("tell", allow, stage="after_login", events=["LoginCompleted", "LoginDenied"])
+    subject.handle(pre_token(groups=["staff"]))
+    with pytest.raises(LoginRefusedError):
+        subject.handle(pre_token(groups=[]))
+
+    [login], [denied] = subject.records("login"), subject.records("denied")
+
+    assert subject.runs["shared"] == 1
+    assert json.loads(login["announcement"])["id"] != json.loads(denied["announcement"])["id"]

@@ -32,6 +32,9 @@ class Call:
     entries: Sequence[Entry]
     at: float
     deadline: float
+    # Of what this call announces: its own, since a delivery is made once for each.
+    event_id: str
+    # Of the decision: that of the memo where one is reused.
     transaction_id: str
     loaded: Loaded = field(default_factory=Loaded)
     record: dict[str, Any] = field(default_factory=dict)

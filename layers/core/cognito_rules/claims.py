@@ -31,7 +31,6 @@ GRANTED_TAG_CLAIM = "aws_tag_granted"
 # These ID token claims take no JSON object.
 SCALAR_ID_CLAIMS = frozenset({"phone_number_verified", "email_verified", "updated_at", "address"})
 
-PROTECTED_SCOPES = ("openid", "aws.cognito.signin.user.admin")
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,256}")
 _NAMESPACE = re.compile(r"https?://[^\s/?#]+\S*|urn:\S+")
 _RETIRED_HOSTS = ("auth0.com", "webtask.io", "webtask.run")

@@ -20,7 +20,7 @@ def announcement_of(call: Call, event_type: str, facts: Facts, **details: Any) -
         event_type,
         [entry for entry in call.entries if entry.manifest.stage == "after_login"],
         facts,
-        event_id=call.transaction_id,
+        event_id=call.event_id,
         occurred_at=call.now,
         **details,
     )
@@ -67,7 +67,7 @@ def commit_of(call: Call, run: Run) -> Commit:
         user_id=trigger.user_id,
         username=trigger.username,
         login_key=call.login_key(),
-        event_id=call.transaction_id,
+        event_id=call.event_id,
         at=call.at,
         kinds=frozenset(loaded.profile or ()),
         writes=writes,

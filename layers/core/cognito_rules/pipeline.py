@@ -107,6 +107,7 @@ class LoginFunction:
             at=now,
             decided_at=now,
             deadline=started + TOTAL_SECONDS,
+            event_id=transaction_id,
             transaction_id=transaction_id,
         )
         call.record = {
@@ -321,7 +322,7 @@ class LoginFunction:
 
     def _log(self, call: Call) -> None:
         started = call.record.pop("started")
-        call.record["transaction_id"] = call.transaction_id
+        call.record |= {"transaction_id": call.transaction_id, "event_id": call.event_id}
         call.record["duration_ms"] = round((time.monotonic() - started) * 1000, 1)
         failed = "store" in call.record or "outcome" not in call.record
         log_record("login decided", call.record, failed=failed)

@@ -188,11 +188,6 @@ class _Runner:
             if moment >= min(at, self.deadline):
                 del self.expires[index]
                 self._settle(index, _fault(self._step(index).entry, "timeout", "no answer in time"))
-        if moment >= self.deadline:
-            for index in self.run.unanswered:
-                entry = self._step(index).entry
-                self.records.setdefault(index, Record(entry.id, start_ms=self._ms(moment)))
-                self._settle(index, _fault(entry, "timeout", "no time was left"))
 
     def _ms(self, moment: float) -> int:
         return round((moment - self.begin) * 1000)

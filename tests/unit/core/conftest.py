@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from cognito_rules.aws import Aws
+from cognito_rules.executors import invoker_threads
+from cognito_rules.store import Store
 from tests.loopback import Server, serving
+from tests.unit.core.login_subject import Subject
 
 
 @pytest.fixture
@@ -35,3 +38,16 @@ def amazon(aws_environment: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture
 def aws(amazon: Server) -> Aws:
     return Aws()
+
+
+@pytest.fixture
+def store(aws: Aws) -> Store:
+    return Store(aws, profiles="profiles", sessions="sessions")
+
+
+@pytest.fixture
+def subject(amazon: Server) -> Iterator[Subject]:
+    with invoker_threads() as threads:
+        subject = Subject(amazon, threads)
+        subject.knows()
+        yield subject

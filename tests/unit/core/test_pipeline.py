@@ -1,30 +1,19 @@
-"""The login function where something is wrong: with tables, rules, time, or the event itself.
+"""The login function where something is wrong: with rules, time, tables, or the event itself.
 
 What it decides and stores when all is well stands in tests/local/test_login_function.py.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from cognito_rules.aws import Aws
-from cognito_rules.call import changes
-from cognito_rules.chain import Chain
-from cognito_rules.dynamodb_json import from_item, to_item
 from cognito_rules.effects import Effects
-from cognito_rules.executors import RuleInvoker, invoker_threads
 from cognito_rules.login import Login
-from cognito_rules.pipeline import LoginFunction, LoginRefusedError
-from cognito_rules.rule import Rule
-from cognito_rules.store import ProfileWrite, Store
+from cognito_rules.pipeline import LoginRefusedError
 from tests.cognito_events import (
-    CLIENT,
     SUB,
     attributes,
     client_credentials,
@@ -33,95 +22,9 @@ from tests.cognito_events import (
     pre_token,
 )
 from tests.log_lines import log_lines
-from tests.loopback import Reply, Server, reply
-from tests.unit.core.chains import a_manifest, answer
-
-NOW = 1_795_300_000.0
-GUARD: dict[str, Any] = {"writes": ["deny"], "on_error": "deny"}
-REFUSED = r"^try_again: Sign-in is unavailable right now\. Please try again\.$"
-
-Decide = Callable[[Login, Effects], None]
-
-
-def allow(login: Login, effects: Effects) -> None:
-    pass
-
-
-def refuse(login: Login, effects: Effects) -> None:
-    effects.deny("No.", code="refused")
-
-
-class Subject:
-    """A login function under test; AWS is a server on loopback."""
-
-    def __init__(self, amazon: Server, threads: ThreadPoolExecutor) -> None:
-        self.amazon = amazon
-        self.threads = threads
-        self.runs: list[str] = []
-        self.roles: dict[str, str] = {}
-        self.document: dict[str, Any] = {}
-        self._rules: dict[str, Rule] = {}
-        self._entries: list[dict[str, Any]] = []
-
-    def rule(
-        self, name: str, decide: Decide = allow, *, entry: Any = None, **declared: Any
-    ) -> None:
-        """Put a rule at the end of the chain; it runs inline unless ``entry`` says otherwise."""
-        manifest = a_manifest(name, **declared)
-
-        def counted(login: Login, effects: Effects) -> None:
-            self.runs.append(name)
-            decide(login, effects)
-
-        self._rules[name] = Rule(counted, manifest)
-        given = {"rule": name, "when": {"applications": ["*"]}}
-        given |= {} if manifest.stage == "after_login" else {"placement": "inline"}
-        self._entries.append(given | (entry or {}))
-
-    @property
-    def function(self) -> LoginFunction:
-        aws = Aws()
-        catalogue = {name: rule.manifest for name, rule in self._rules.items()}
-        return LoginFunction(
-            chain=Chain.parse({"rules": self._entries, **self.document}, catalogue),
-            store=Store(aws, profiles="profiles", sessions="sessions"),
-            invoker=RuleInvoker(aws, "stack-rule-"),
-            inline=self._rules,
-            threads=self.threads,
-            roles=self.roles,
-            clock=lambda: NOW,
-        )
-
-    def handle(self, event: Any, **options: Any) -> Any:
-        return self.function.handle(event, **options)["response"]
-
-    def knows(self, profile: dict[str, Any] | None = None, *sessions: dict[str, Any]) -> None:
-        """Let the tables hold this, and take every write."""
-        profiles = [to_item({"pk": f"USER#{SUB}", **profile})] if profile is not None else []
-        responses = {"profiles": profiles, "sessions": [to_item(item) for item in sessions]}
-        self.amazon.replies = [reply(200, {"Responses": responses}), Reply()]
-
-    @property
-    def calls(self) -> list[str]:
-        return [
-            request.headers.get("x-amz-target", "Lambda.Invoke").partition(".")[2]
-            for request in self.amazon.received
-        ]
-
-    def committed(self) -> dict[str, dict[str, Any]]:
-        """Return the items of the last write by the part of their key before ``#``."""
-        body = json.loads(self.amazon.received[-1].body)
-        puts = [write["Put"]["Item"] for write in body["TransactItems"] if "Put" in write]
-        return {item["pk"].partition("#")[0]: item for item in map(from_item, puts)}
-
-
-@pytest.fixture
-def subject(amazon: Server) -> Iterator[Subject]:
-    with invoker_threads() as threads:
-        subject = Subject(amazon, threads)
-        subject.knows()
-        yield subject
-
+from tests.loopback import Reply, reply
+from tests.unit.core.chains import answer
+from tests.unit.core.login_subject import GUARD, REFUSED, Decide, Subject, refuse
 
 # Nothing but a refusal comes out --------------------------------------------------------------
 
@@ -182,6 +85,15 @@ def test_a_denial_needs_no_tables(subject: Subject, status: int) -> None:
         subject.handle(post_authentication())
 
 
+def test_what_the_tables_did_not_tell_is_not_remembered(subject: Subject) -> None:
+    subject.rule("guard", **GUARD)
+    subject.amazon.replies = [Reply(400), Reply()]
+
+    subject.handle(post_authentication())
+
+    assert subject.calls == ["BatchGetItem"]
+
+
 def test_an_allowed_login_goes_on_without_tables(subject: Subject) -> None:
     subject.rule("guard", **GUARD)
     subject.amazon.replies = [Reply(400)]
@@ -228,119 +140,6 @@ def test_slow_tables_cost_no_more_than_their_share(subject: Subject) -> None:
     subject.handle(pre_token())
 
     assert time.monotonic() - started < 1.2
-
-
-# What the tables hold -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("held", [["x"], "x", 7, True])
-def test_metadata_that_is_no_map_is_unknown_not_empty(subject: Subject, held: Any) -> None:
-    subject.rule("guard", reads=["user.app_metadata!"], **GUARD)
-    subject.knows({"app_metadata": held})
-
-    with pytest.raises(LoginRefusedError, match=REFUSED):
-        subject.handle(pre_token())
-
-
-@pytest.mark.parametrize("held", [None, {}])
-def test_metadata_that_is_null_is_empty(subject: Subject, held: Any) -> None:
-    subject.rule("guard", reads=["user.app_metadata!"], **GUARD)
-    subject.knows({"app_metadata": held})
-
-    subject.handle(pre_token())
-
-    assert subject.runs == ["guard"]
-
-
-def test_a_profile_gives_no_groups_and_no_other_name(subject: Subject) -> None:
-    seen: list[Any] = []
-
-    def look(login: Login, effects: Effects) -> None:
-        seen.append((login.user.groups, login.user.user_id, login.user.name, login.user.picture))
-
-    reads = ["user.groups", "user.user_id", "user.name", "user.picture"]
-    subject.rule("look", look, reads=reads)
-    subject.knows(
-        {"profile": {"groups": ["admin"], "user_id": "x", "name": "Stored", "picture": "p"}}
-    )
-
-    subject.handle(pre_token(groups=[], user=attributes(name="Jane")))
-
-    assert seen == [([], SUB, "Jane", "p")]
-
-
-@pytest.mark.parametrize("count", ["7", None, [1], 1.5])
-def test_a_count_that_is_none_counts_from_nothing(subject: Subject, count: Any) -> None:
-    seen: list[Any] = []
-    subject.rule(
-        "look",
-        lambda login, effects: seen.append(login.stats.logins_count),
-        reads=["stats.logins_count"],
-    )
-    subject.knows({"logins_count": count})
-
-    subject.handle(pre_token())
-
-    assert seen == [1]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "counts"), [(0, False), (14.9, False), (15, True), (1_000, True)]
-)
-def test_a_login_counts_once_in_fifteen_seconds(
-    subject: Subject, seconds: float, counts: bool
-) -> None:
-    key = f"login#{pre_token()['userPoolId']}#{SUB}#{CLIENT}"
-    subject.rule(
-        "writer",
-        lambda login, effects: effects.set_user_metadata("a", 1),
-        writes=["user.user_metadata"],
-    )
-    subject.knows({"logins_count": 1}, {"pk": key, "committed_at": NOW - seconds})
-
-    subject.handle(pre_token())
-
-    assert ("login" in subject.committed()) is counts
-
-
-def test_a_decision_that_no_item_can_hold_is_committed_all_the_same(subject: Subject) -> None:
-    def write(login: Login, effects: Effects) -> None:
-        for number in range(8):
-            effects.set_user_metadata(f"k{number}", "v" * 60_000)
-
-    subject.rule("writer", write, writes=["user.user_metadata"])
-    subject.rule("tell", stage="after_login")
-
-    subject.handle(pre_token())
-
-    assert set(subject.committed()) == {"login"}
-    assert "announcement" in subject.committed()["login"]
-
-
-@pytest.mark.parametrize(
-    ("held", "write", "changed"),
-    [
-        pytest.param({"a": 1}, ProfileWrite("user_metadata", "a", 1), False, id="the same"),
-        pytest.param({"a": 1}, ProfileWrite("user_metadata", "a", 2), True, id="another"),
-        pytest.param({"a": True}, ProfileWrite("user_metadata", "a", 1), True, id="true is not 1"),
-        pytest.param({"a": 0}, ProfileWrite("user_metadata", "a", False), True, id="nor 0 false"),
-        pytest.param(
-            {"a": [True]}, ProfileWrite("user_metadata", "a", [1]), True, id="also in a list"
-        ),
-        pytest.param({}, ProfileWrite("user_metadata", "a", None), False, id="nothing to remove"),
-        pytest.param({"a": 1}, ProfileWrite("user_metadata", "a", None), True, id="a removal"),
-        pytest.param({"a": None}, ProfileWrite("user_metadata", "a", None), True, id="of a null"),
-        pytest.param(
-            {"a": 1}, ProfileWrite("user_metadata", "a", 2, True), False, id="a needless default"
-        ),
-        pytest.param({}, ProfileWrite("user_metadata", "a", 2, True), True, id="a default"),
-        pytest.param(None, ProfileWrite("user_metadata", "a", 1), True, id="an unread profile"),
-    ],
-)
-def test_what_is_worth_a_write(held: Any, write: ProfileWrite, changed: bool) -> None:
-    user = {} if held is None else {"user_metadata": held}
-
-    assert changes({"user": user}, write) is changed
 
 
 # Time -----------------------------------------------------------------------------------------

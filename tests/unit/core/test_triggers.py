@@ -94,7 +94,6 @@ SOURCES = [
     ("TokenGeneration_NewPasswordChallenge", Kind.TOKEN),
     ("TokenGeneration_AuthenticateDevice", Kind.TOKEN),
     ("TokenGeneration_TokenExchange", Kind.TOKEN),
-    ("TokenGeneration_", Kind.TOKEN),
     ("TokenGeneration_RefreshTokens", Kind.REFRESH),
 ]
 
