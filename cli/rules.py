@@ -56,10 +56,10 @@ def try_rule(
     rule = _load(name)
     path = event or PROJECT / "events" / f"{name}.json"
     request = _read(path)
-    template = request.pop("template", {})
+    template = request.pop("template")
     for key, value in _pairs("--set", setting or []):
         from_template = key in rule.manifest.settings.from_template
-        given = template if from_template else request.setdefault("configuration", {})
+        given = template if from_template else request["configuration"]
         given[key] = _value(value)
     expected = request.pop("expect", None)
     if setting:
@@ -100,6 +100,9 @@ def _read(path: Path) -> dict[str, Any]:
         _stop(f"{path} is no JSON: {error}.")
     if not isinstance(request, dict):
         _stop(f"{path} holds no request: it must be a JSON object.")
+    for key in ("configuration", "template"):
+        if not isinstance(request.setdefault(key, {}), dict):
+            _stop(f"{path}: {key} must be a JSON object.")
     return request
 
 

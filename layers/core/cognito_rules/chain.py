@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -107,6 +107,7 @@ class Chain:
         *,
         rules: Mapping[str, Rule] | None = None,
         token_version: str = "V3_0",
+        privileged: Collection[str] | None = None,
     ) -> Chain:
         """Return the chain that ``document`` describes.
 
@@ -116,6 +117,8 @@ class Chain:
         rules : the rules whose code is at hand, for their own checks and the claims they write;
             when given, an inline entry must be one of them.
         token_version : of the pre token generation trigger; V1_0 cannot change access tokens.
+        privileged : the rules that template.yaml lets grant roles, groups or session tags; None
+            asks nobody, for tools that do not know the deployment.
 
         Raises
         ------
@@ -123,7 +126,7 @@ class Chain:
         """
         from cognito_rules.chain_document import DocumentReader
 
-        return DocumentReader(document, catalogue, rules, token_version).read()
+        return DocumentReader(document, catalogue, rules, token_version, privileged).read()
 
     @classmethod
     def parse_toml(cls, text: str, catalogue: Mapping[str, Manifest], **options: Any) -> Chain:

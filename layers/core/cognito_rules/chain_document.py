@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from cognito_rules.chain import EVERYONE, Application, Chain, Entry, Mode, Placement, When
@@ -44,11 +44,13 @@ class DocumentReader:
         catalogue: Mapping[str, Manifest],
         rules: Mapping[str, Rule] | None,
         token_version: str,
+        privileged: Collection[str] | None,
     ) -> None:
         self.document = document
         self.catalogue = catalogue
         self.rules = rules
         self.token_version = token_version
+        self.privileged = privileged
         self.problems: list[str] = []
         self.claim_owners: dict[tuple[str, str], str] = {}
 
@@ -159,6 +161,11 @@ class DocumentReader:
             self.problems.append(f"{where}: there is no rule {name!r}")
             return None
         self._refuse_unknown(where, table, _ENTRY_KEYS)
+        if manifest.is_privileged and self.privileged is not None and name not in self.privileged:
+            self.problems.append(
+                f"{where}: {name} grants roles, groups or session tags: name it in the parameter "
+                "PrivilegedRules of template.yaml"
+            )
         if not isinstance(entry_id, str) or not _ID.fullmatch(entry_id):
             self.problems.append(f"{where}: an id is 1 to 64 of a-z, 0-9, _ and -")
         elif any(entry_id == other.get("id", other.get("rule")) for other in self._before(index)):

@@ -180,10 +180,18 @@ class Manifest:
         """What only the token stage can tell this rule, or None."""
         if self.stage == "token":
             return "token rule"
+        if ("aws", "role") in self.writes:
+            # Which roles may be granted hangs on those that the person's groups carry.
+            return "aws.role"
         for read in self.reads:
             if any(meets(read.path, path) for path in TOKEN_STAGE_ONLY):
                 return str(read)
         return None
+
+    @property
+    def is_privileged(self) -> bool:
+        """Whether the rule can grant AWS roles, groups or session tags."""
+        return any(write[0] == "aws" or write == ("user", "groups") for write in self.writes)
 
     @property
     def grants_or_restricts(self) -> bool:

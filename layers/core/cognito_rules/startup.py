@@ -41,6 +41,7 @@ def login_function(folder: FilePath) -> LoginFunction:
         catalogue(),
         rules=inline,
         token_version=token_version,
+        privileged=frozenset(os.environ.get("PRIVILEGED_RULES", "").split(",")),
     )
     return LoginFunction(
         chain=chain,

@@ -106,6 +106,17 @@ def test_an_event_that_is_a_list(tmp_path: Path) -> None:
     assert "it must be a JSON object" in " ".join(result.output.split())
 
 
+@pytest.mark.parametrize("key", ["configuration", "template"])
+def test_an_event_whose_settings_are_a_list(tmp_path: Path, key: str) -> None:
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps({"version": 1, "login": {}, key: []}))
+
+    result = command("require_group", "--event", str(event), "--set", 'groups=["a"]')
+
+    assert result.exit_code == 2
+    assert f"{key} must be a JSON object" in " ".join(result.output.split())
+
+
 def test_other_effects_than_expected_are_shown_as_a_difference(tmp_path: Path) -> None:
     event = json.loads(Path("events/require_group.json").read_text())
     event["expect"][0]["code"] = "another"

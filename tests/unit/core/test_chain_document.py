@@ -9,6 +9,7 @@ import pytest
 
 from cognito_rules.chain import Chain
 from cognito_rules.errors import ChainError
+from tests.unit.core.chains import a_manifest
 from tests.unit.core.documents import CATALOGUE, EVERYBODY, parse
 
 
@@ -275,3 +276,15 @@ def test_an_id_stands_once(second: dict[str, Any]) -> None:
         second["configuration"] = {"words": ["a"]}
 
     assert problems({"rule": "enricher"}, second) == ["entry enricher: the id stands twice"]
+
+
+@pytest.mark.parametrize("write", ["aws.role", "aws.tags", "user.groups"])
+def test_a_rule_that_grants_needs_the_templates_permission(write: str) -> None:
+    manifest = a_manifest("grants", stage="token", writes=[write])
+    document = {"rules": [{"rule": "grants", "when": EVERYBODY}]}
+
+    with pytest.raises(ChainError, match=r"entry grants: .* PrivilegedRules"):
+        Chain.parse(document, {"grants": manifest}, privileged=frozenset())
+
+    chain = Chain.parse(document, {"grants": manifest}, privileged=frozenset({"grants"}))
+    assert [entry.id for entry in chain.entries] == ["grants"]

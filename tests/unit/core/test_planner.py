@@ -330,6 +330,7 @@ def test_what_only_the_token_stage_knows_is_deferred_with_all_that_waits_for_it(
         a_manifest("paid", external=True),
         a_manifest("free"),
         a_manifest("token_rule", stage="token"),
+        a_manifest("grants", writes=["aws.role"]),
     )
 
     plan = make_plan(chain.entries, token_stage=False)
@@ -339,6 +340,7 @@ def test_what_only_the_token_stage_knows_is_deferred_with_all_that_waits_for_it(
         "needs_groups": "user.groups",
         "waits": "waits for needs_groups",
         "token_rule": "token rule",
+        "grants": "aws.role",
     }
 
 
