@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from cognito_rules.chain import Entry
-from cognito_rules.fields import OPEN_MAPS, Facts, project
+from cognito_rules.envelope import request_of
+from cognito_rules.fields import OPEN_MAPS, Facts
 from cognito_rules.login import parse_time
 
 SCHEMA = 1
@@ -91,9 +92,9 @@ def _views(event: Facts, entries: list[Entry], facts: Facts) -> dict[str, dict[s
     views: dict[str, dict[str, Any]] = {}
     for entry in entries:
         rule = entry.manifest.name
-        login, unknown = project(facts, entry.manifest.reads)
-        login |= {"now": event["occurred_at"], "unknown": unknown}
-        request = {"version": 1, "login": login, "configuration": dict(entry.configuration)}
+        request = request_of(
+            facts, entry.manifest.reads, entry.configuration, now=event["occurred_at"]
+        )
         view = views.setdefault(rule, {"event_id": event["id"], "rule": rule, "deliveries": []})
         view["deliveries"].append({"entry": entry.id, "request": request})
     return views

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from cognito_rules.chain import Entry
 from cognito_rules.fields import Facts, Read
 from cognito_rules.login import format_time
-from cognito_rules.protocol import PROFILE_ATTRIBUTES, Effect, apply_effects
+from cognito_rules.protocol import PROFILE_ATTRIBUTES
 from cognito_rules.store import PROFILE_MAPS, Loaded, ProfileWrite
 from cognito_rules.triggers import Kind, Trigger
 
@@ -72,20 +72,13 @@ class Call:
             if held is not None and not isinstance(held, dict):
                 continue
             if kind == "profile":
-                stored = {key: value for key, value in (held or {}).items() if key not in user}
-                user |= {key: stored[key] for key in stored.keys() & PROFILE_ATTRIBUTES}
+                unknown = PROFILE_ATTRIBUTES - user.keys()
+                user |= {key: value for key, value in (held or {}).items() if key in unknown}
             else:
                 user[kind] = dict(held or {})
         # As Auth0 counts: this login is one of them.
         this_one = int(self.trigger.kind is not Kind.REFRESH)
         self.facts["stats"] = {"logins_count": self.loaded.logins_count + this_one}
-
-
-def after(facts: Facts, effects: Iterable[Effect]) -> Facts:
-    """Return the facts after ``effects``, leaving the given ones as they are."""
-    changed = {k: dict(v) if isinstance(v, dict) else v for k, v in facts.items()}
-    apply_effects(changed, effects)
-    return changed
 
 
 def changes(facts: Facts, write: ProfileWrite) -> bool:

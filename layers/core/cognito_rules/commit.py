@@ -7,9 +7,10 @@ from typing import Any
 
 from cognito_rules import decision
 from cognito_rules.announcement import build_announcement
-from cognito_rules.call import Call, after, changes
+from cognito_rules.call import Call, changes
 from cognito_rules.fields import Facts
 from cognito_rules.planner import Answer, Run
+from cognito_rules.protocol import after
 from cognito_rules.store import COUNT_ONCE_SECONDS, PROFILE_EFFECTS, Commit, profile_writes
 from cognito_rules.triggers import Kind
 

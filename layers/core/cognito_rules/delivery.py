@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cognito_rules.announcement import SCHEMA
+from cognito_rules.envelope import VERSION
 from cognito_rules.manifest import Manifest
+from cognito_rules.protocol import is_code
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-SCHEMA = 1
 FIRST_DELAY = 30
 LONGEST_DELAY = 3600
 
@@ -31,7 +32,6 @@ _REASONS = {
     "undeclared_read": "misconfigured",
     "undeclared_effect": "misconfigured",
 }
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class Fault(Exception):
@@ -133,7 +133,7 @@ class View:
 
 def check_response(response: Any) -> None:
     """Raise the fault that a rule's response holds, or is."""
-    if not isinstance(response, dict) or response.get("version") != 1:
+    if not isinstance(response, dict) or response.get("version") != VERSION:
         raise Fault("invalid_answer", retryable=False)
     fault = response.get("fault")
     if fault is None:
@@ -144,7 +144,7 @@ def check_response(response: Any) -> None:
             raise Fault("undeclared_effect", retryable=False)
         return
     code = fault.get("code") if isinstance(fault, dict) else None
-    if not isinstance(code, str) or not _CODE.fullmatch(code):
+    if not isinstance(code, str) or not is_code(code):
         raise Fault("invalid_answer", retryable=False)
     asked: Any = fault.get("retry_after")
     is_number = isinstance(asked, (int, float)) and not isinstance(asked, bool)

@@ -48,7 +48,7 @@ class Effects:
             self.warn("retired_namespace")
 
     def remove_claim(self, token: str, name: str) -> None:
-        """Take a claim out of the ``id`` or ``access`` token; removal wins over setting."""
+        """Take a claim out of the ``id`` or ``access`` token; a later ``set_claim`` undoes it."""
         self._record("remove_claim", token=token, name=name)
 
     def add_scope(self, scope: str) -> None:

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from cognito_rules.chain import Entry
+from cognito_rules.envelope import fault_response
 from cognito_rules.errors import UpstreamError, UpstreamTimeoutError
 from cognito_rules.fields import copy_json
 from cognito_rules.runner import MAX_AT_ONCE
@@ -52,9 +53,9 @@ class RuleInvoker:
                 time.sleep(pause)
                 response = self._post(rule, body, left, repeatable)
         except UpstreamTimeoutError:
-            return fault("timeout", "no answer in time")
+            return _fault("timeout", "no answer in time")
         except UpstreamError as error:
-            return fault("lambda_unavailable", str(error))
+            return _fault("lambda_unavailable", str(error))
         return _read(response)
 
     def _post(self, rule: str, body: bytes, timeout: float, repeatable: bool) -> Any:
@@ -66,20 +67,19 @@ class RuleInvoker:
 def _read(response: Any) -> Any:
     if response.status != 200:
         code = _FAULT_OF_STATUS.get(response.status, "lambda_unavailable")
-        return fault(code, f"Lambda answered {response.status}")
+        return _fault(code, f"Lambda answered {response.status}")
     if response.headers.get("X-Amz-Function-Error"):
-        return fault("rule_crashed", "the function ended without an answer")
+        return _fault("rule_crashed", "the function ended without an answer")
     if len(response.data) > _MAX_ANSWER_BYTES:
-        return fault("invalid_answer", f"the answer is larger than {_MAX_ANSWER_BYTES} bytes")
+        return _fault("invalid_answer", f"the answer is larger than {_MAX_ANSWER_BYTES} bytes")
     try:
         return json.loads(response.data)
     except (ValueError, RecursionError):
-        return fault("invalid_answer", "the function did not answer JSON")
+        return _fault("invalid_answer", "the function did not answer JSON")
 
 
-def fault(code: str, message: str) -> dict[str, Any]:
-    """Return a protocol response that holds a fault."""
-    return {"version": 1, "fault": {"code": code, "message": message, "retryable": True}}
+def _fault(code: str, message: str) -> dict[str, Any]:
+    return fault_response(code, message, retryable=True)
 
 
 class RuleExecutor:
@@ -102,7 +102,9 @@ class RuleExecutor:
         if entry.placement == "inline":
             rule = self._inline.get(entry.manifest.name)
             if rule is None:
-                return fault("function_missing", "the rule is not packaged with the login function")
+                return _fault(
+                    "function_missing", "the rule is not packaged with the login function"
+                )
             # A rule that changes its settings must not change them for the next person.
             own = {**request, "configuration": copy_json(request["configuration"])}
             return rule.answer_inline(own)
@@ -116,7 +118,7 @@ class RuleExecutor:
                 entry.manifest.name, request, timeout, repeatable=repeatable
             )
         except Exception as error:  # must answer, or the run would wait until its deadline
-            response = fault("lambda_unavailable", type(error).__name__)
+            response = _fault("lambda_unavailable", type(error).__name__)
         self._answers.put((index, response))
 
     def wait(self, until: float) -> list[tuple[int, Any]]:

@@ -269,7 +269,9 @@ class LoginFunction:
 
     def _record_denial(self, call: Call, code: str) -> None:
         announcement = announcement_of(call, "LoginDenied", call.facts, code=code)
-        key = f"{call.login_key('denied')}#{code}"
+        self._announce(call, f"{call.login_key('denied')}#{code}", announcement)
+
+    def _announce(self, call: Call, key: str, announcement: str | None) -> None:
         try:
             self.store.announce(key, announcement, at=call.at, timeout=call.left(COMMIT_SECONDS))
         except StoreError as error:
@@ -297,13 +299,8 @@ class LoginFunction:
     def _announce_sign_up(self, call: Call) -> None:
         call.record["outcome"] = "announced"
         announcement = announcement_of(call, "SignUpConfirmed", call.facts, first_login=True)
-        if announcement is None:
-            return
-        key = call.login_key("signup")
-        try:
-            self.store.announce(key, announcement, at=call.at, timeout=call.left(COMMIT_SECONDS))
-        except StoreError as error:
-            call.record["store"] = str(error)
+        if announcement is not None:
+            self._announce(call, call.login_key("signup"), announcement)
 
     # Answering --------------------------------------------------------------------------------
 

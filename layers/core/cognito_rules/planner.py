@@ -16,8 +16,9 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from cognito_rules.chain import Entry
-from cognito_rules.fields import Facts, Read, copy_json, knows, meets, project
-from cognito_rules.protocol import Effect, apply_effects
+from cognito_rules.envelope import request_of
+from cognito_rules.fields import Facts, Read, knows, meets
+from cognito_rules.protocol import Effect, after
 
 CONTEXT_MISSING = "context_missing"
 
@@ -190,19 +191,12 @@ class Run:
         """Return the facts that this step sees: the login plus the effects it waits for."""
         waits_for = sorted(self.plan.steps[index].waits_for)
         effects = [effect for earlier in waits_for for effect in self.answers[earlier].effects]
-        if not effects:
-            return self.facts
-        facts = _copy_for_changes(self.facts)
-        apply_effects(facts, effects)
-        return facts
+        return after(self.facts, effects) if effects else self.facts
 
     def request(self, index: int, now: str) -> dict[str, Any]:
         """Return the protocol request for a step."""
         entry = self.plan.steps[index].entry
-        login, unknown = project(self.view(index), entry.manifest.reads)
-        login["now"] = now
-        login["unknown"] = unknown
-        return {"version": 1, "login": login, "configuration": entry.configuration}
+        return request_of(self.view(index), entry.manifest.reads, entry.configuration, now=now)
 
     def missing_context(self, index: int) -> str | None:
         """Return the required field that this login cannot know, or None."""
@@ -246,10 +240,3 @@ class Run:
             for index, step in enumerate(self.plan.steps[: self._end])
             if index in self.answers and not step.is_shadow
         ]
-
-
-def _copy_for_changes(facts: Facts) -> Facts:
-    """Copy as deep as effects reach: sections, and the metadata maps below the user."""
-    return {
-        section: dict(v) if isinstance(v, dict) else copy_json(v) for section, v in facts.items()
-    }

@@ -61,8 +61,13 @@ def _text(value: Any) -> str | None:
     return None if json_values.is_text(value) else "must be a text"
 
 
+def is_code(value: Any) -> bool:
+    """Say whether ``value`` is a code: snake_case, so that it can hold no sentence or address."""
+    return isinstance(value, str) and _CODE.fullmatch(value) is not None
+
+
 def _code(value: Any) -> str | None:
-    return None if isinstance(value, str) and _CODE.fullmatch(value) else "must be snake_case"
+    return None if is_code(value) else "must be snake_case"
 
 
 def _boolean(value: Any) -> str | None:
@@ -334,7 +339,7 @@ def check_effect(effect: Any, writes: Iterable[Path]) -> Effect:
         given.discard(field_name)
         problem = check(effect[field_name])
         if problem is not None:
-            code = problem if _CODE.fullmatch(problem) else "invalid_effect"
+            code = problem if is_code(problem) else "invalid_effect"
             raise InvalidEffectError(code, f"{name}.{field_name}: {problem}")
     if given:
         raise InvalidEffectError("invalid_effect", f"{name} has no field {sorted(given)[0]!r}")
@@ -366,3 +371,11 @@ def apply_effects(facts: Facts, effects: Iterable[Effect]) -> None:
         apply = EFFECTS[effect["effect"]].apply
         if apply is not None:
             apply(facts, effect)
+
+
+def after(facts: Facts, effects: Iterable[Effect]) -> Facts:
+    """Return the facts after ``effects``, leaving the given ones as they are."""
+    # As deep as effects reach: they put new values into sections and change none in place.
+    changed = {section: dict(fields) for section, fields in facts.items()}
+    apply_effects(changed, effects)
+    return changed

@@ -12,11 +12,10 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from cognito_rules.effects import Effects
+from cognito_rules.envelope import VERSION, fault_response
 from cognito_rules.errors import ConfigurationError, RuleError
 from cognito_rules.login import Login, parse_time
 from cognito_rules.manifest import Manifest
-
-VERSION = 1
 
 Decide = Callable[[Login, Effects], None]
 Check = Callable[[dict[str, Any]], None]
@@ -122,14 +121,14 @@ class Rule:
         try:
             effects = self.run(login())
         except RuleError as error:
-            return _fault(
+            return fault_response(
                 error.code,
                 str(error),
                 retryable=error.retryable,
                 retry_after=getattr(error, "retry_after", None),
             )
         except Exception as error:  # a rule's own bug: the chain applies on_error
-            return _fault("rule_error", f"{type(error).__name__} in {self.manifest.name}")
+            return fault_response("rule_error", f"{type(error).__name__} in {self.manifest.name}")
         response: dict[str, Any] = {"version": VERSION, "effects": effects.items}
         if effects.warnings:
             response["warnings"] = effects.warnings
@@ -179,15 +178,6 @@ def _time(text: Any) -> datetime:
         return parse_time(text)
     except (TypeError, ValueError) as error:
         raise ConfigurationError("the event's login.now is no RFC 3339 time") from error
-
-
-def _fault(
-    code: str, message: str, *, retryable: bool = False, retry_after: float | None = None
-) -> dict[str, Any]:
-    fault: dict[str, Any] = {"code": code, "message": message, "retryable": retryable}
-    if retryable and retry_after is not None:
-        fault["retry_after"] = retry_after
-    return {"version": VERSION, "fault": fault}
 
 
 def lambda_rule(decide: Decide) -> Rule:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cognito_rules.chain import Entry
+from cognito_rules.envelope import VERSION
 from cognito_rules.errors import RuleError
 from cognito_rules.planner import CONTEXT_MISSING, Answer, Plan, Run
-from cognito_rules.protocol import Effect, check_effect, clean_denial
+from cognito_rules.protocol import Effect, check_effect, clean_denial, is_code
 
 MAX_AT_ONCE = 16
 MAX_EFFECTS = 1_000
@@ -19,8 +20,7 @@ SKIPPED = "skipped"
 UNAVAILABLE = "Sign-in is unavailable right now. Please try again."
 MISCONFIGURED = "Sign-in is unavailable, please contact support."
 
-# What a rule answers as a code is logged: a code cannot hold a sentence or an address.
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+# What a rule answers as a warning is logged: it cannot hold a sentence or an address.
 _WARNING = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
 
 Request = dict[str, Any]
@@ -202,12 +202,12 @@ def read_answer(entry: Entry, response: Any, check_answer: Any = None) -> Answer
 
 
 def _read_answer(entry: Entry, response: Any, check_answer: Any) -> Answer:
-    if not isinstance(response, dict) or response.get("version") != 1:
+    if not isinstance(response, dict) or response.get("version") != VERSION:
         return _fault(entry, "invalid_answer", "no response of protocol version 1")
     fault = response.get("fault")
     if fault is not None:
         code = fault.get("code") if isinstance(fault, dict) else None
-        if not _is_code(code) or code == SKIPPED:
+        if not is_code(code) or code == SKIPPED:
             return _fault(entry, "invalid_answer", "a fault without a code")
         return _fault(entry, str(code), str(fault.get("message", ""))[:256])
     effects = response.get("effects")
@@ -227,10 +227,6 @@ def _read_answer(entry: Entry, response: Any, check_answer: Any) -> Answer:
     )
 
 
-def _is_code(value: Any) -> bool:
-    return isinstance(value, str) and _CODE.fullmatch(value) is not None
-
-
 def _refusal(entry: Entry, effects: list[Any]) -> Effect | None:
     """Return the refusal in an answer that is illegal otherwise: nobody gets in by its mistake."""
     if ("deny",) not in entry.manifest.writes:
@@ -238,7 +234,7 @@ def _refusal(entry: Entry, effects: list[Any]) -> Effect | None:
     for effect in effects:
         if isinstance(effect, dict) and effect.get("effect") == "deny":
             code = effect.get("code")
-            named = {"code": code if _is_code(code) else "rule_failed"}
+            named = {"code": code if is_code(code) else "rule_failed"}
             told = {key: effect.get(key) for key in ("public_code", "reason")}
             return clean_denial({"effect": "deny", **named, **told})
     return None
