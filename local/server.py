@@ -73,6 +73,11 @@ class EmbeddedAws:
             aws.stop()
 
     @property
+    def state(self) -> Path:
+        """Folder in which the emulator keeps its state, signing keys among it."""
+        return self._folder / "state"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Environment of a child process (sam, a script) that shall talk to this emulator only.
 

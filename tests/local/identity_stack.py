@@ -29,6 +29,9 @@ def handler(event, context):
     return event
 """
 
+# The ID token claims of somebody to whom the rules granted ``reader`` in the project ``apollo``.
+READ_ONE = {"aws_tag_granted": ":reader:", "aws_tag_project": "apollo"}
+
 JsonObject = dict[str, Any]
 
 

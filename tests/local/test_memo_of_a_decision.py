@@ -11,7 +11,8 @@ from cognito_rules.effects import Effects
 from cognito_rules.login import Login
 from cognito_rules.pipeline import LoginRefusedError
 from tests.cognito_events import FEDERATED, SUB, attributes, post_authentication, pre_token
-from tests.local.login_subject import GUARD, Subject, allow, claims
+from tests.local.login_subject import Subject, claims
+from tests.made_up_chain import GUARD, allow
 
 
 def staff_only(login: Login, effects: Effects) -> None:

@@ -17,7 +17,8 @@ from tests.cognito_events import (
     post_authentication,
     pre_token,
 )
-from tests.local.login_subject import GUARD, Subject, allow, claims
+from tests.local.login_subject import Subject, claims
+from tests.made_up_chain import GUARD, allow
 
 
 def test_nothing_takes_effect_before_the_token_stage(subject: Subject) -> None:

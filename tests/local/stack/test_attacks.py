@@ -14,7 +14,7 @@ from local.oidc_provider import OidcProvider
 from local.sign_in import App, SignInRefused, Tokens
 from local.stack import Person, Stack
 from tests.local.stack.conftest import CHAIN
-from tests.local.stack.test_faults import code, function_of
+from tests.local.stack.rule_functions import code, function_of
 
 NewPerson = Callable[..., Person]
 

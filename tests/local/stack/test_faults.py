@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
+from local.chain import packed
 from local.deployment import BUILT
 from local.sign_in import App, SignInRefused
 from local.stack import Person, Stack
 from tests.local.stack.conftest import CHAIN
-from tests.local.user_pool import zipped
+from tests.local.stack.rule_functions import code, function_of
 
 NewPerson = Callable[..., Person]
 
@@ -52,43 +51,6 @@ BROKEN = {
         "    return {'version': 1, 'fault': {'code': 'upstream_timeout', 'message': 'x'}}"
     ),
 }
-
-
-def function_of(stack: Stack, rule: str) -> str:
-    return f"{stack.login_function.removesuffix('-login')}-rule-{rule}"
-
-
-@contextmanager
-def code(stack: Stack, rule: str, source: str | None) -> Iterator[None]:
-    """Give a rule's function other code, or make it refuse every call, for a while."""
-    client = stack.aws.client("lambda")
-    name = function_of(stack, rule)
-    pascal = "".join(word.capitalize() for word in rule.split("_")) + "Rule"
-    if source is None:
-        client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    else:
-        client.update_function_code(FunctionName=name, ZipFile=zipped(source))
-    try:
-        yield
-    finally:
-        if source is None:
-            client.delete_function_concurrency(FunctionName=name)
-        else:
-            folder = BUILT.parent / pascal
-            client.update_function_code(FunctionName=name, ZipFile=_packed(folder))
-            client.invoke(FunctionName=name, Payload=b"{}")
-
-
-def _packed(folder: Any) -> bytes:
-    import io
-    import zipfile
-
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                archive.write(path, path.relative_to(folder))
-    return packed.getvalue()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -155,7 +117,7 @@ def test_a_missing_function_refuses_for_a_guard(
             MemorySize=kept["MemorySize"],
             Layers=[layer["Arn"] for layer in kept["Layers"]],
             Environment=kept.get("Environment", {}),
-            Code={"ZipFile": _packed(BUILT.parent / "RequireGroupRule")},
+            Code={"ZipFile": packed(BUILT.parent / "RequireGroupRule")},
         )
         client.invoke(FunctionName=name, Payload=b"{}")
 

@@ -15,7 +15,8 @@ from cognito_rules.pipeline import LoginRefusedError
 from cognito_rules.store import ProfileWrite
 from tests.cognito_events import CLIENT, SUB, attributes, post_authentication, pre_token
 from tests.loopback import Reply, reply
-from tests.unit.core.login_subject import GUARD, NOW, REFUSED, Subject
+from tests.made_up_chain import GUARD, NOW
+from tests.unit.core.login_subject import REFUSED, Subject
 
 # What the tables hold -------------------------------------------------------------------------
 
@@ -38,7 +39,7 @@ def test_metadata_that_is_no_map_stops_nobody_who_does_not_read_it(
 
     subject.handle(pre_token())
 
-    assert subject.runs == ["other"]
+    assert subject.ran == ["other"]
 
 
 @pytest.mark.parametrize("held", [None, {}])
@@ -48,7 +49,7 @@ def test_metadata_that_is_null_is_empty(subject: Subject, held: Any) -> None:
 
     subject.handle(pre_token())
 
-    assert subject.runs == ["guard"]
+    assert subject.ran == ["guard"]
 
 
 def test_a_profile_gives_no_groups_and_no_other_name(subject: Subject) -> None:

@@ -23,8 +23,9 @@ from tests.cognito_events import (
 )
 from tests.log_lines import log_lines
 from tests.loopback import Reply, reply
+from tests.made_up_chain import GUARD, Decide, refuse
 from tests.unit.core.chains import answer
-from tests.unit.core.login_subject import GUARD, REFUSED, Decide, Subject, refuse
+from tests.unit.core.login_subject import REFUSED, Subject
 
 # Nothing but a refusal comes out --------------------------------------------------------------
 
@@ -129,7 +130,7 @@ def test_a_guard_of_an_unread_profile_refuses(subject: Subject, required: bool) 
     with pytest.raises(LoginRefusedError):
         subject.handle(pre_token())
 
-    assert subject.runs == ([] if required else ["guard"])
+    assert subject.ran == ([] if required else ["guard"])
 
 
 def test_slow_tables_cost_no_more_than_their_share(subject: Subject) -> None:
@@ -175,7 +176,7 @@ def test_what_is_off_does_not_run_and_what_is_in_shadow_does_not_count(subject: 
 
     subject.handle(pre_token())
 
-    assert subject.runs == ["shadow"]
+    assert subject.ran == ["shadow"]
 
 
 def test_a_rule_for_nobody_yet_does_not_run(subject: Subject) -> None:
@@ -183,7 +184,7 @@ def test_a_rule_for_nobody_yet_does_not_run(subject: Subject) -> None:
 
     subject.handle(pre_token())
 
-    assert subject.runs == []
+    assert subject.ran == []
 
 
 def test_a_percentage_of_machines_goes_by_the_client(subject: Subject) -> None:
@@ -197,7 +198,7 @@ def test_a_percentage_of_machines_goes_by_the_client(subject: Subject) -> None:
     for number in range(40):
         subject.handle(client_credentials(client_id=f"client{number}"))
 
-    assert 5 < len(subject.runs) < 35
+    assert 5 < len(subject.ran) < 35
 
 
 def test_a_machine_touches_no_table(subject: Subject) -> None:

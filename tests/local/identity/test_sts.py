@@ -13,10 +13,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.server import EmbeddedAws
 from tests.local import forged_tokens as forged
-from tests.local import identity_stack
 from tests.local.identity_stack import (
+    READ_ONE,
     TAGS,
     TOKEN_MAPPING,
     Directory,
@@ -25,19 +24,6 @@ from tests.local.identity_stack import (
     granting,
     trust,
 )
-
-READER = {"aws_tag_granted": ":reader:", "aws_tag_project": "apollo"}
-
-
-@pytest.fixture(scope="module")
-def stack(aws: EmbeddedAws) -> IdentityStack:
-    return identity_stack.build(aws)
-
-
-@pytest.fixture(scope="module")
-def state(aws: EmbeddedAws) -> Path:
-    """The emulator's own files, where the signing keys are."""
-    return aws._folder / "state"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +38,7 @@ def classic(stack: IdentityStack) -> str:
 @pytest.fixture(scope="module")
 def person(stack: IdentityStack) -> Person:
     """A person to whom the rules granted ``reader``."""
-    return stack.person(granting(stack.roles["reader"], claims=READER))
+    return stack.person(granting(stack.roles["reader"], claims=READ_ONE))
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +237,7 @@ def test_an_id_token_of_a_trusted_user_pool_opens_no_role_of_the_identity_pool(
     stack: IdentityStack, classic: str, provided: tuple[Directory, str, str]
 ) -> None:
     people, client_id, _ = provided
-    person = people.sign_in(people.user(granting(claims=READER)), client_id)
+    person = people.sign_in(people.user(granting(claims=READ_ONE)), client_id)
 
     codes = [
         refusal(stack, stack.roles[name], person.tokens["IdToken"])

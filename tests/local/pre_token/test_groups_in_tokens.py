@@ -4,48 +4,14 @@ https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-use
 https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-token-generation.html
 """
 
-import json
 from typing import Any
 
 import pytest
 
 from local.server import EmbeddedAws
-from local.sign_in import App, Tokens
+from local.sign_in import App
+from tests.local.two_groups import READER, SOURCE, WRITER, sign_in
 from tests.local.user_pool import PASSWORD, Probe, UserPool
-
-SOURCE = "TokenGeneration_Authentication"
-READER = "arn:aws:iam::000000000000:role/token-reader"
-WRITER = "arn:aws:iam::000000000000:role/token-writer"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def roles(aws: EmbeddedAws) -> None:
-    """A group can only bring a role that exists."""
-    for arn in (READER, WRITER):
-        aws.client("iam").create_role(
-            RoleName=arn.rsplit("/", 1)[1],
-            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}),
-        )
-
-
-@pytest.fixture(scope="module")
-def app(pool: UserPool) -> App:
-    return pool.app()
-
-
-@pytest.fixture(scope="module")
-def person(pool: UserPool) -> str:
-    """Somebody in two groups, the more important one made last."""
-    name = pool.person(given_name="Ada")
-    pool.group("staff", name, Precedence=20, RoleArn=READER)
-    pool.group("bosses", name, Precedence=10, RoleArn=WRITER)
-    return name
-
-
-def sign_in(app: App, person: str, probe: Probe, **override: Any) -> Tokens:
-    """Sign in with this ``claimsAndScopeOverrideDetails``."""
-    probe.answer(SOURCE, response={"claimsAndScopeOverrideDetails": override})
-    return app.password(person, PASSWORD)
 
 
 def test_groups_are_in_both_tokens_and_roles_in_the_id_token(

@@ -11,35 +11,15 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from local.server import EmbeddedAws
 from tests.local import forged_tokens as forged
-from tests.local import identity_stack
 from tests.local.identity_stack import (
+    READ_ONE,
     Directory,
     IdentityStack,
     Person,
     granting,
     refused_with,
 )
-
-READ_ONE = {"aws_tag_granted": ":reader:", "aws_tag_project": "apollo"}
-
-
-@pytest.fixture(scope="module")
-def stack(aws: EmbeddedAws) -> IdentityStack:
-    return identity_stack.build(aws)
-
-
-@pytest.fixture(scope="module")
-def state(aws: EmbeddedAws) -> Path:
-    """The emulator's own files, where the signing keys are."""
-    return aws._folder / "state"
-
-
-@pytest.fixture(scope="module")
-def reader(stack: IdentityStack) -> Person:
-    """A person whose rules granted the role ``reader`` in the project ``apollo``."""
-    return stack.person(granting(stack.roles["reader"], claims=READ_ONE))
 
 
 def variants(stack: IdentityStack, reader: Person, state: Path) -> Iterator[tuple[str, str]]:

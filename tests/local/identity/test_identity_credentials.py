@@ -10,10 +10,9 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from local.server import EmbeddedAws
 from tests.local import forged_tokens as forged
-from tests.local import identity_stack
 from tests.local.identity_stack import (
+    READ_ONE,
     TAGS,
     TOKEN_MAPPING,
     IdentityStack,
@@ -22,19 +21,6 @@ from tests.local.identity_stack import (
     refused_with,
     trust,
 )
-
-READ_ONE = {"aws_tag_granted": ":reader:", "aws_tag_project": "apollo"}
-
-
-@pytest.fixture(scope="module")
-def stack(aws: EmbeddedAws) -> IdentityStack:
-    return identity_stack.build(aws)
-
-
-@pytest.fixture(scope="module")
-def reader(stack: IdentityStack) -> Person:
-    """A person whose rules granted the role ``reader`` in the project ``apollo``."""
-    return stack.person(granting(stack.roles["reader"], claims=READ_ONE))
 
 
 @pytest.fixture(scope="module")

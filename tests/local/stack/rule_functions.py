@@ -1,0 +1,36 @@
+"""The functions of the deployed rules, in the hands of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from local.chain import packed
+from local.deployment import BUILT
+from local.stack import Stack
+from tests.local.user_pool import zipped
+
+
+def function_of(stack: Stack, rule: str) -> str:
+    return f"{stack.login_function.removesuffix('-login')}-rule-{rule}"
+
+
+@contextmanager
+def code(stack: Stack, rule: str, source: str | None) -> Iterator[None]:
+    """Give a rule's function other code, or make it refuse every call, for a while."""
+    client = stack.aws.client("lambda")
+    name = function_of(stack, rule)
+    pascal = "".join(word.capitalize() for word in rule.split("_")) + "Rule"
+    if source is None:
+        client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    else:
+        client.update_function_code(FunctionName=name, ZipFile=zipped(source))
+    try:
+        yield
+    finally:
+        if source is None:
+            client.delete_function_concurrency(FunctionName=name)
+        else:
+            folder = BUILT.parent / pascal
+            client.update_function_code(FunctionName=name, ZipFile=packed(folder))
+            client.invoke(FunctionName=name, Payload=b"{}")
