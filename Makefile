@@ -22,7 +22,7 @@ check: setup ## Lint, type-check, and check the template.
 	sam validate --lint --region us-east-1
 
 test: setup ## Run the tests: unit, contract, and local against the embedded AWS.
-	python -m pytest -n 2 --dist loadfile $(ARGS)
+	python -m pytest -n 3 --dist loadfile $(ARGS)
 
 demo: setup ## Deploy to the embedded AWS, sign people in, show what the rules did.
 	python -m local demo $(ARGS)
@@ -30,8 +30,9 @@ demo: setup ## Deploy to the embedded AWS, sign people in, show what the rules d
 start: setup ## Deploy to the embedded AWS and stay up until Ctrl-C.
 	python -m local start $(ARGS)
 
-bench: setup ## Measure; writes docs/performance.md.
+bench: setup ## Measure; writes docs/performance.md and docs/charges.json.
 	python -m bench $(ARGS)
+	python -m bench.charges
 
 build: setup ## Build what `sam deploy` uploads.
 	sam build $(ARGS)
@@ -48,6 +49,9 @@ lock: setup ## Lock the requirements again; ARGS=--upgrade takes new versions.
 	$(LOCK) requirements/emulator.in -o requirements/emulator.txt
 	$(LOCK) requirements/layer-core.in -o layers/core/requirements.txt
 	$(LOCK) requirements/layer-net.in -o layers/net/requirements.txt
+	$(LOCK) requirements/layer-mongodb.in -o layers/mongodb/requirements.txt
+	$(LOCK) -c layers/net/requirements.txt requirements/layer-sqlserver.in -o layers/sqlserver/requirements.txt
+	$(LOCK) requirements/layer-xml.in -o layers/xml/requirements.txt
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 
 fix: setup ## Format, and repair what the linter can.

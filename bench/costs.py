@@ -86,7 +86,9 @@ def _of_an_invoke(environment: dict[str, str]) -> dict[str, Callable[[], object]
         "… projection of the login (what the rule may see)": lambda: run.request(0, "now"),
         "… request to JSON": lambda: json.dumps(request, separators=(",", ":")).encode(),
         "… signature": sign,
-        "… HTTP exchange": lambda: connections.post(path, body, headers, connect=1.0, timeout=2.0),
+        "… HTTP exchange": lambda: connections.send(
+            "POST", path, body, headers, connect=1.0, timeout=2.0
+        ),
         "… check of the answer": lambda: read_answer(run.plan.steps[0].entry, _ANSWER),
         "for comparison: the signature by botocore": sign_by_botocore,
         "for comparison: one invoke by boto3's client": lambda: client.invoke(

@@ -19,10 +19,14 @@ from cognito_rules.manifest import Manifest
 from cognito_rules.pipeline import LoginFunction
 from cognito_rules.rule import Rule
 from cognito_rules.store import Store
+from cognito_rules.trace import Tracer
 
 PROFILES, SESSIONS = "bench-profiles", "bench-sessions"
 CLIENT = "1example23456789clientid00"
-APPLICATIONS = {CLIENT: {"name": "payroll", "metadata": {"audience": "https://api.example.com"}}}
+APPLICATIONS = {
+    CLIENT: {"name": "payroll", "metadata": {"audience": "https://api.example.com"}},
+    "2example23456789clientid00": {"name": "closed"},
+}
 
 Event = dict[str, Any]
 Handler = Callable[[Event], Event]
@@ -110,6 +114,7 @@ def login_function(
         invoker=RuleInvoker(aws, prefix),
         inline=inline or {},
         threads=invoker_threads(),
+        tracer=Tracer("bench"),
     )
 
 

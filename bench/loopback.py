@@ -6,12 +6,13 @@ figure. This one answers from memory with bodies of the real shapes, so what is 
 client's own work.
 
 - ``POST /2015-03-31/functions/<name>/invocations`` answers after N ms when the name begins with
-  ``wait-N-``: a rule that sets one claim.
+  ``wait-N-``: a rule that sets one claim; as ``still-N-`` it causes nothing.
 - ``POST /`` is DynamoDB; at ``/wait-N/`` every operation takes N ms. Each person has a profile, and
   what a login writes into the sessions table is found again, so two triggers share one decision.
-- ``GET /calls`` tells how often each operation was called.
+- ``GET /calls`` tells how often each operation was called, ``GET /units`` what the tables charge.
 
-Source: AWS, "Lambda API reference, Invoke"; "DynamoDB API reference", the five operations.
+Source: AWS, "Lambda API reference, Invoke"; "DynamoDB API reference", the five operations;
+"DynamoDB developer guide", read and write operations, item sizes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
 import subprocess
@@ -34,7 +36,7 @@ import urllib3
 HOST = "127.0.0.1"
 FLAGGED = "flagged-"
 _WAIT = re.compile(r"/wait-(\d+)")
-_INVOKE = re.compile(r"/2015-03-31/functions/(?:wait-(\d+)-)?(\w+)/invocations")
+_INVOKE = re.compile(r"/2015-03-31/functions/(?:(wait|still)-(\d+)-)?(\w+)/invocations")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TARGET = re.compile(rb"\r\nx-amz-target: *DynamoDB_20120810\.(\w+)", re.IGNORECASE)
 
@@ -57,11 +59,36 @@ def profile_of(user_id: str) -> Item:
     }
 
 
+def bytes_of(value: Item) -> int:
+    """Return how large DynamoDB takes one value in its own form, such as ``{"S": "jane"}``, for."""
+    [(kind, held)] = value.items()
+    match kind:
+        case "M":
+            return 3 + item_bytes(held) + len(held)
+        case "L":
+            return 3 + sum(1 + bytes_of(part) for part in held)
+        case "N":
+            return 1 + math.ceil(len(held.strip("-").replace(".", "")) / 2)
+        case "BOOL" | "NULL":
+            return 1
+    return len(held.encode())
+
+
+def item_bytes(item: Item) -> int:
+    """Return the size of an item: the names and the values of its attributes."""
+    return sum(len(name.encode()) + bytes_of(value) for name, value in item.items())
+
+
 class Tables:
-    """The items of both tables; a person who never came has a profile nevertheless."""
+    """The items of both tables; a person who never came has a profile nevertheless.
+
+    ``units`` holds the request units of on-demand tables: one ``read`` for each 4 KB that are read
+    strongly consistent, one ``write`` for each KB, two in a transaction.
+    """
 
     def __init__(self) -> None:
         self._items: dict[tuple[str, str], Item] = {}
+        self.units: Counter[str] = Counter(read=0, write=0)
 
     def answer(self, operation: str, request: Item) -> Item:
         """Return DynamoDB's answer; conditions always hold, updates are not carried out."""
@@ -80,21 +107,35 @@ class Tables:
             case "TransactWriteItems":
                 for write in request["TransactItems"]:
                     if "Put" in write:
-                        self._put(write["Put"])
+                        self._put(write["Put"], times=2)
+                    elif "Update" in write:
+                        self._update(write["Update"], times=2)
             case "UpdateItem":
-                pass
+                self._update(request)
             case _:
                 raise ValueError(f"{operation} is not served here")
         return {}
 
     def _get(self, table: str, key: Item) -> Item | None:
-        name = key["pk"]["S"]
+        item = self._held(table, key["pk"]["S"])
+        self.units["read"] += max(1, math.ceil(item_bytes(item or {}) / 4096))
+        return item
+
+    def _held(self, table: str, name: str) -> Item | None:
         if name.startswith("USER#"):
             return profile_of(name.removeprefix("USER#"))
         return self._items.get((table, name))
 
-    def _put(self, put: Item) -> None:
+    def _put(self, put: Item, *, times: int = 1) -> None:
         self._items[put["TableName"], put["Item"]["pk"]["S"]] = put["Item"]
+        self._count_write(put["Item"], times)
+
+    def _update(self, update: Item, *, times: int = 1) -> None:
+        held = self._held(update["TableName"], update["Key"]["pk"]["S"])
+        self._count_write(held or update["Key"], times)
+
+    def _count_write(self, item: Item, times: int) -> None:
+        self.units["write"] += times * max(1, math.ceil(item_bytes(item) / 1024))
 
 
 class Server(asyncio.Protocol):
@@ -130,12 +171,16 @@ class Server(asyncio.Protocol):
         path = head.split(b" ", 2)[1].decode()
         if path == "/calls":
             return 0.0, json.dumps(self._calls).encode()
+        if path == "/units":
+            return 0.0, json.dumps(self._tables.units).encode()
         if invoke := _INVOKE.fullmatch(path):
             self._calls["Invoke"] += 1
-            name = f"https://rules.example/{invoke[2]}"
+            name = f"https://rules.example/{invoke[3]}"
             effects = [{"effect": "set_claim", "token": "id", "name": name, "value": "gold"}]
+            if invoke[1] == "still":
+                effects = []
             answer = json.dumps({"version": 1, "effects": effects}).encode()
-            return int(invoke[1] or 0) / 1000, answer
+            return int(invoke[2] or 0) / 1000, answer
         target = _TARGET.search(head)
         operation = target[1].decode() if target else ""
         self._calls[operation] += 1
@@ -191,7 +236,14 @@ class Loopback:
 
     def calls(self) -> Counter[str]:
         """Return how often each operation was called so far."""
-        response = urllib3.request("GET", f"http://{HOST}:{self.port}/calls", retries=False)
+        return self._counter("calls")
+
+    def units(self) -> Counter[str]:
+        """Return the ``read`` and ``write`` request units that both tables took so far."""
+        return self._counter("units")
+
+    def _counter(self, name: str) -> Counter[str]:
+        response = urllib3.request("GET", f"http://{HOST}:{self.port}/{name}", retries=False)
         return Counter(response.json())
 
 

@@ -38,6 +38,12 @@ def _inline(server: Loopback) -> Measured:
     return {"loopback": figures, "table_wait": measure_with_table_wait(9, server)}, targets
 
 
+def _access(server: Loopback) -> Measured:
+    from bench.access import measure_access
+
+    return measure_access(15)
+
+
 def _imports(server: Loopback) -> Measured:
     from bench.imports import measure_imports
 
@@ -54,6 +60,7 @@ def _costs(server: Loopback) -> Measured:
 PARTS: dict[str, Callable[[Loopback], Measured]] = {
     "remote": _remote,
     "inline": _inline,
+    "access": _access,
     "imports": _imports,
     "costs": _costs,
 }

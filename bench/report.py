@@ -19,18 +19,39 @@ _TEMPLATE = Path(__file__).with_name("performance.md.template")
 Row = dict[str, Any]
 
 
-def write(document: Row) -> None:
-    """Write the page, the plots and the data; ``document`` is what ``__main__`` collected."""
+def read() -> Row:
+    """Return the figures of earlier runs; empty when there are none that say from which run."""
+    try:
+        document: Row = json.loads((DOCS / "performance.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return document if "runs" in document else {}
+
+
+def keep(document: Row, part: str, targets: Iterable[Target]) -> None:
+    """Put the targets of a part into the document, in the place of its earlier ones."""
+    others = [row for row in document.get("targets", []) if row["part"] != part]
+    document["targets"] = [*others, *(target_row(part, target) for target in targets)]
+
+
+def write(document: Row, parts: Iterable[str]) -> list[str]:
+    """Write the data, and the page and its plots when every part was measured; return what was.
+
+    ``document`` is what ``__main__`` collected.
+    """
+    text = json.dumps(_rounded(document), indent=2, ensure_ascii=False)
+    (DOCS / "performance.json").write_text(text + "\n", encoding="utf-8")
+    if any(part not in document for part in parts):
+        return [DATA]
     plots.draw(document, DOCS)
     page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(fields(document))
     (DOCS / "performance.md").write_text(page, encoding="utf-8")
-    text = json.dumps(_rounded(document), indent=2, ensure_ascii=False)
-    (DOCS / "performance.json").write_text(text + "\n", encoding="utf-8")
+    return [PAGE, DATA]
 
 
-def target_row(target: Target) -> Row:
+def target_row(part: str, target: Target) -> Row:
     """Return a target with its verdict, for the data file."""
-    return asdict(target) | {"met": target.is_met}
+    return {"part": part, **asdict(target), "met": target.is_met}
 
 
 def verdict(target: Target) -> str:
@@ -54,24 +75,41 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 def fields(document: Row) -> dict[str, str]:
     """Return what the page's template asks for."""
-    machine, remote, inline = document["machine"], document["remote"], document["inline"]
+    remote, inline = document["remote"], document["inline"]
     return {
-        "machine": (
-            f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, "
-            f"{machine['system']}, Python {machine['python']}, boto3 {machine['boto3']}, "
-            f"load {machine['load_before']} before the start, {document['seconds']} s for all of it"
-        ),
+        "machine": _runs(document["runs"]),
         "targets": _targets(document["targets"]),
         "waiting": _waiting(remote["waiting"]),
         "order": _order(remote["order"]),
         "cpu": _cpu(remote["cpu"]),
         "inline": _inline(inline["loopback"], inline["table_wait"]),
         "inline_calls": _calls(inline["loopback"]["table_calls"]),
+        "access": _access(document["access"]),
         "imports": _imports(document["imports"]["rows"]),
         "sign_ins": _sign_ins(document["sign_ins"]),
         "tried_again": str(document["sign_ins"]["tried_again"]),
         "costs": _costs(document["costs"]["parts"]),
+        "up_and_down": _up_and_down(document["deliveries"]["sign_ins"]),
+        "systems": str(document["deliveries"]["sign_ins"]["systems"]),
+        "burst": _burst(document["deliveries"]["burst"]),
+        "burst_logins": str(document["deliveries"]["burst"]["logins"]),
     }
+
+
+def _runs(runs: Row) -> str:
+    """Return where and when the figures were taken, a line for each run."""
+    parts: dict[str, list[str]] = {}
+    for part, machine in runs.items():
+        seconds = f", {machine['seconds']} s for all of it" if "seconds" in machine else ""
+        line = (
+            f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, "
+            f"{machine['system']}, Python {machine['python']}, boto3 {machine['boto3']}, "
+            f"load {machine['load_before']} before the start{seconds}"
+        )
+        parts.setdefault(line, []).append(part)
+    if len(parts) == 1:
+        return next(iter(parts))
+    return "\n".join(f"- {', '.join(names)}: {line}" for line, names in parts.items())
 
 
 def _targets(rows: list[Row]) -> str:
@@ -126,6 +164,28 @@ def _cpu(figures: Row) -> str:
     return table(
         ["remote rules", "CPU time per invoke"],
         [(rules, f"{cpu_ms:.2f} ms") for rules, cpu_ms in each.items()],
+    )
+
+
+def _access(figures: Row) -> str:
+    low, high = figures["quartiles"]
+    return table(
+        ["chain", "a sign-in takes", "ratio", "quartiles of the ratio"],
+        [
+            (f"{figures['few']} pure rules inline", f"{figures['few_ms']:.1f} ms", "1", ""),
+            (
+                f"{figures['pure']} pure rules inline",
+                f"{figures['all_ms']:.1f} ms",
+                f"{figures['ratio']:.2f}",
+                f"{low:.2f} - {high:.2f}",
+            ),
+            (
+                f"{figures['rules']} rules in functions of {figures['wait_ms']} ms",
+                f"{figures['remote_ms']:.0f} ms",
+                f"{figures['share_of_budget']:.2f} of one trigger's time for rules",
+                "",
+            ),
+        ],
     )
 
 
@@ -189,6 +249,39 @@ def _sign_ins(figures: Row) -> str:
                 f"{ruled[f'p{n}_ms'] / bare[f'p{n}_ms']:.2f}",
             )
             for n in (50, 95, 99)
+        ],
+    )
+
+
+def _up_and_down(figures: Row) -> str:
+    up, down = figures["up"], figures["down"]
+    low, high = figures["quartiles"]
+    return table(
+        ["other systems", "p50 of a sign-in", "p95", "ratio of medians", "quartiles of the ratio"],
+        [
+            ("all up", f"{up['p50_ms']:.0f} ms", f"{up['p95_ms']:.0f} ms", "1", ""),
+            (
+                "all down",
+                f"{down['p50_ms']:.0f} ms",
+                f"{down['p95_ms']:.0f} ms",
+                f"{figures['ratio']:.2f}",
+                f"{low:.2f} - {high:.2f}",
+            ),
+        ],
+    )
+
+
+def _burst(figures: Row) -> str:
+    return table(
+        ["of one rule", "measured"],
+        [
+            ("logins committed a second", f"{figures['committed_per_second']:.0f}"),
+            ("events at the collector a second", f"{figures['events_per_second']:.0f}"),
+            ("from the first commit to the last event", f"{figures['seconds']:.1f} s"),
+            ("requests to the collector, each login", f"{figures['requests_per_login']:.2f}"),
+            ("bytes of such a request", f"{figures['bytes_per_login']:.0f}"),
+            ("bytes of the announcement, in table and bus", f"{figures['announcement_bytes']}"),
+            ("bytes of the view, on the queue", f"{figures['view_bytes']}"),
         ],
     )
 

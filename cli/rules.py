@@ -1,4 +1,4 @@
-"""Commands on one rule, run here without AWS."""
+"""Commands on the rules of this checkout, run here without AWS."""
 
 import difflib
 import json
@@ -6,24 +6,58 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from runpy import run_path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from cli.terminal import PROJECT, err, out, print_json, stop, table_of
 from cognito_rules.errors import ManifestError, SecretError
+from cognito_rules.manifest import STAGES, Manifest
 from cognito_rules.rule import Rule
-
-PROJECT = Path(__file__).resolve().parent.parent
-
-out = Console()
-err = Console(stderr=True)
+from cognito_rules.testing import is_as_expected
 
 
 def rule_names() -> list[str]:
     """Return the names of all rules of this checkout."""
     return sorted(path.parent.name for path in PROJECT.glob("functions/*/rule.toml"))
+
+
+def manifests() -> list[Manifest]:
+    """Return the manifests of this checkout; ends the command when one is wrong."""
+    return [_manifest(name) for name in rule_names()]
+
+
+def list_rules(
+    stage: Annotated[
+        str | None, typer.Option(help=f"Only rules of this stage: {', '.join(STAGES)}.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that the manifests say.")] = (
+        False
+    ),
+) -> None:
+    """List the rules of this checkout; a login is refused when one in red fails."""
+    if stage is not None and stage not in STAGES:
+        stop(f"There is no stage {stage!r}: there are {', '.join(STAGES)}.")
+    chosen = [manifest for manifest in manifests() if stage in (None, manifest.stage)]
+    if as_json:
+        print_json({manifest.name: dict(manifest.declared) for manifest in chosen})
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("rule", no_wrap=True)
+    table.add_column("stage", no_wrap=True)
+    table.add_column("what it does", min_width=20)
+    for manifest in chosen:
+        style = "red" if manifest.is_guard else "green"
+        table.add_row(f"[{style}]{manifest.name}[/]", manifest.stage, manifest.title)
+    out.print(table)
+
+
+def _manifest(name: str) -> Manifest:
+    try:
+        return Manifest.read(PROJECT / "functions" / name / "rule.toml")
+    except ManifestError as error:
+        stop(str(error))
 
 
 def try_rule(
@@ -68,12 +102,12 @@ def try_rule(
     secrets = dict(_pairs("--secret", secret or []))
     response = rule.answer(request, secret=lambda key, refresh: _secret(secrets, key))
     if as_json:
-        out.print_json(json.dumps(response))
+        print_json(response)
     else:
         _show(rule, response)
     if "fault" in response:
         raise typer.Exit(1)
-    if expected is not None and expected != response["effects"]:
+    if expected is not None and not is_as_expected(expected, response["effects"]):
         _show_difference(expected, response["effects"])
         raise typer.Exit(1)
 
@@ -82,11 +116,11 @@ def _load(name: str) -> Rule:
     if name not in rule_names():
         close = difflib.get_close_matches(name, rule_names(), n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
-        _stop(f"There is no rule {name!r} in functions/.{hint}")
+        stop(f"There is no rule {name!r} in functions/.{hint}")
     try:
         rule = run_path(str(PROJECT / "functions" / name / "app.py"))["rule"]
     except ManifestError as error:
-        _stop(str(error))
+        stop(str(error))
     assert isinstance(rule, Rule)
     return rule
 
@@ -95,14 +129,14 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         request = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        _stop(f"{path}: {error.strerror}.")
+        stop(f"{path}: {error.strerror}.")
     except ValueError as error:
-        _stop(f"{path} is no JSON: {error}.")
+        stop(f"{path} is no JSON: {error}.")
     if not isinstance(request, dict):
-        _stop(f"{path} holds no request: it must be a JSON object.")
+        stop(f"{path} holds no request: it must be a JSON object.")
     for key in ("configuration", "template"):
         if not isinstance(request.setdefault(key, {}), dict):
-            _stop(f"{path}: {key} must be a JSON object.")
+            stop(f"{path}: {key} must be a JSON object.")
     return request
 
 
@@ -110,7 +144,7 @@ def _pairs(option: str, given: list[str]) -> Iterator[tuple[str, str]]:
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
-            _stop(f"{option} {text}: write {option} NAME=VALUE.")
+            stop(f"{option} {text}: write {option} NAME=VALUE.")
         yield name, value
 
 
@@ -138,7 +172,7 @@ def _show(rule: Rule, response: dict[str, Any]) -> None:
     if not response["effects"]:
         out.print("No effects: the login goes on as it is.")
     else:
-        table = Table("effect", "details", box=None, pad_edge=False)
+        table = table_of("effect", "details")
         for item in response["effects"]:
             details = {key: value for key, value in item.items() if key != "effect"}
             style = "red" if item["effect"] == "deny" else "green"
@@ -153,8 +187,3 @@ def _show_difference(expected: Any, effects: Any) -> None:
     before, after = (json.dumps(value, indent=2).splitlines() for value in (expected, effects))
     for line in difflib.unified_diff(before, after, "expected", "caused", lineterm="", n=1):
         err.print(line, highlight=False, markup=False)
-
-
-def _stop(message: str) -> NoReturn:
-    err.print(message, highlight=False, markup=False, soft_wrap=True)
-    raise typer.Exit(2)

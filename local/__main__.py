@@ -4,14 +4,19 @@
 """
 
 import argparse
+import secrets
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from importlib import import_module
 
 from local.deployment import deploy
 from local.errors import LocalAwsError
 from local.server import EmbeddedAws
+
+# Who can sign in after `start`.
+PEOPLE = ("ada@example.com", "bob@example.com")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,6 +26,14 @@ def main(arguments: list[str] | None = None) -> int:
     starting = commands.add_parser("start", help="start, deploy and stay up")
     starting.add_argument("--port", type=int, help="TCP port on 127.0.0.1 (default: a free one)")
     starting.add_argument("--empty", action="store_true", help="do not deploy the stack")
+    starting.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        type=_parameter,
+        metavar="NAME=VALUE",
+        help="a parameter of the template, such as RecordLoginsDays=1; may be repeated",
+    )
     commands.add_parser("demo", help="start, deploy, sign people in, show what came out")
     given = parser.parse_args(arguments)
     # The context managers end what was started: SIGTERM has to reach them as Ctrl-C does, and
@@ -31,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "demo":
             demo = import_module("local.demo")
             return int(demo.main())
-        return start(given.port, empty=given.empty)
+        return start(given.port, empty=given.empty, parameters=dict(given.parameter))
     except LocalAwsError as error:
         print(error, file=sys.stderr)
         return 1
@@ -40,16 +53,19 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def start(port: int | None, *, empty: bool) -> int:
+def start(port: int | None, *, empty: bool, parameters: Mapping[str, str]) -> int:
     """Stay up until Ctrl-C or SIGTERM; exit code 1 when the server ends by itself."""
     began = time.monotonic()
     with EmbeddedAws.started(port) as aws:
         print(f"The embedded AWS answers at {aws.endpoint}.", flush=True)
         if not empty:
-            for name, value in sorted(deploy(aws, say=_say).items()):
+            outputs = deploy(aws, parameters=parameters, say=_say)
+            for name, value in sorted(outputs.items()):
                 print(f"  {name} = {value}")
+            _make_people(aws, outputs)
         print(f"Ready after {time.monotonic() - began:.1f} s. Ctrl-C ends it.", flush=True)
-        print("In another shell, to use it with the AWS command line or an SDK:")
+        print("In another shell, to use it with `cognito-rules`, the AWS command line or an SDK:")
+        print("  source .venv/bin/activate")
         for name in (
             "AWS_ENDPOINT_URL",
             "AWS_ACCESS_KEY_ID",
@@ -67,6 +83,32 @@ def start(port: int | None, *, empty: bool) -> int:
             f"The embedded AWS ended by itself. Its last lines:\n{aws.log_tail()}", file=sys.stderr
         )
         return 1
+
+
+def _make_people(aws: EmbeddedAws, outputs: Mapping[str, str]) -> None:
+    """Make somebody to sign in; AWS forgets them with the rest when this process ends."""
+    cognito = aws.client("cognito-idp")
+    pool = {"UserPoolId": outputs["UserPoolId"]}
+    password = f"Aa1-{secrets.token_urlsafe(12)}"
+    for username in PEOPLE:
+        attributes = {"email": username, "email_verified": "true"}
+        cognito.admin_create_user(
+            **pool,
+            Username=username,
+            MessageAction="SUPPRESS",
+            UserAttributes=[{"Name": name, "Value": value} for name, value in attributes.items()],
+        )
+        cognito.admin_set_user_password(
+            **pool, Username=username, Password=password, Permanent=True
+        )
+    print(f"{' and '.join(PEOPLE)} can sign in; the password: {password}")
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def _say(line: str) -> None:

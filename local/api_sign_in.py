@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.srp import SrpClient
+from cli.srp import SrpClient
 from local.tokens import AppClient, SignInRefused, Tokens, claims_of
 
 

@@ -3,14 +3,15 @@
 import contextlib
 import fcntl
 import hashlib
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from botocore.exceptions import ClientError
 from local import leash
 from local.errors import DeploymentError, SetUpError
 from local.server import PROJECT, STATE, EmbeddedAws
+from local.warm import warm_up
 
 # What a build reads. Anything else in the repository does not change it.
 BUILD_INPUTS = ("template.yaml", "samconfig.toml", "chain.toml", "functions", "layers", "tools")
@@ -60,22 +62,8 @@ def deploy(
     if finished.returncode != 0:
         raise DeploymentError(f"sam deploy failed: {_first_failure(aws, stack, finished)}")
     say("Starting the functions.")
-    _warm_up(aws, stack)
+    warm_up(aws, stack, (PROJECT / "chain.toml").read_text(encoding="utf-8"))
     return outputs(aws, stack)
-
-
-def _warm_up(aws: EmbeddedAws, stack: str) -> None:
-    """Start a worker for each rule function.
-
-    Here a first call starts a Python process on the machine that also does everything else, and a
-    login would run into the time limits of its rules; AWS starts every environment on its own.
-    """
-    client = aws.client("lambda")
-    pages = client.get_paginator("list_functions").paginate()
-    names = [found["FunctionName"] for page in pages for found in page["Functions"]]
-    rules = [name for name in names if name.startswith(f"{stack}-rule-")]
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda name: client.invoke(FunctionName=name, Payload=b"{}"), rules))
 
 
 def build(aws: EmbeddedAws, *, say: Callable[[str], None] = lambda line: None) -> None:
@@ -90,6 +78,27 @@ def build(aws: EmbeddedAws, *, say: Callable[[str], None] = lambda line: None) -
         if finished.returncode != 0:
             raise DeploymentError(f"sam build failed: {_reason(finished)}")
         DIGEST.write_text(digest)
+
+
+def packed(artifact: Path, replaced: Mapping[str, str] | None = None) -> bytes:
+    """Return a built function as a zip file, with other texts in the files that ``replaced`` names.
+
+    ``artifact`` is a folder beside ``BUILT``.
+
+    Raises
+    ------
+    FileNotFoundError : there is no such build.
+    """
+    files = sorted(path for path in artifact.rglob("*") if path.is_file())
+    if not files:
+        raise FileNotFoundError(artifact)
+    other = replaced or {}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in files:
+            name = path.relative_to(artifact).as_posix()
+            archive.writestr(name, other[name] if name in other else path.read_bytes())
+    return packed.getvalue()
 
 
 @contextlib.contextmanager

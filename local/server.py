@@ -147,6 +147,19 @@ class EmbeddedAws:
         """
         return self._local("PUT", "/_local/cognito", settings)
 
+    @contextlib.contextmanager
+    def outage(self, faults: Mapping[str, str]) -> Iterator[None]:
+        """Have services down for the functions of the stack, as ``local.aws.faults`` describes.
+
+        ``faults`` is service, or ``lambda:<function>`` -> ``unavailable``, ``slow``, ``throttled``
+        or ``denied``. ValueError for an unknown one.
+        """
+        self._local("PUT", "/_local/faults", dict(faults))
+        try:
+            yield
+        finally:
+            self._local("PUT", "/_local/faults", {})
+
     def trigger_calls(self, **equal: str) -> list[dict[str, Any]]:
         """Return the recorded Lambda trigger calls, oldest first.
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.chain import replace_chain
+from local.chain import await_chain, publish_chain, restart_triggers
 from local.deployment import deploy
 from local.oidc_provider import OidcProvider
 from local.server import EmbeddedAws
 from local.sign_in import CALLBACK, App, Tokens
+from local.warm import warm_up
 
 EVERY_FLOW = (
     "ALLOW_USER_PASSWORD_AUTH",
@@ -63,6 +64,11 @@ class Stack:
     def login_function(self) -> str:
         """Name of the login function."""
         return self.outputs["LoginFunctionAlias"].split(":")[6]
+
+    @property
+    def name(self) -> str:
+        """Name of the stack, which its functions and queues begin with."""
+        return self.login_function.removesuffix("-login")
 
     @property
     def web(self) -> App:
@@ -170,8 +176,16 @@ class Stack:
         return from_item(found.get("Item", {}))
 
     def use_chain(self, document: str) -> None:
-        """Let the login function decide by another chain document from now on."""
-        replace_chain(self.aws, self.login_function, document)
+        """Let the triggers decide by another chain document (TOML) from now on.
+
+        Raises
+        ------
+        botocore.exceptions.ClientError : the document is refused, and nothing changed.
+        """
+        publish_chain(self.aws, self.outputs, document)
+        restart_triggers(self.aws, self.outputs)
+        await_chain(self.aws, self.outputs, document)
+        warm_up(self.aws, self.name, document)
 
     def add_identity_provider(self, name: str, provider: OidcProvider) -> None:
         """Let people sign in at an OpenID provider, through the web application too."""

@@ -1,28 +1,21 @@
-"""What a sign-in gives, or why it gives nothing."""
+"""What a sign-in gives, or why it gives nothing.
+
+``SignInRefused.code`` is the API's error code; at the token endpoint and on the callback the
+``error`` parameter; ``page`` for a text on the sign-in page; ``challenge`` when a further challenge
+was asked, whose name is the message.
+"""
 
 import base64
 import json
 from dataclasses import dataclass
 from typing import Any
 
+from cli.sign_in import SignInRefused
 from local.server import EmbeddedAws
 
+__all__ = ["CALLBACK", "AppClient", "SignInRefused", "Tokens", "claims_of"]
+
 CALLBACK = "http://localhost:3000/callback"
-
-
-class SignInRefused(Exception):
-    """Cognito gave no tokens.
-
-    code : the API's error code; at the token endpoint and on the callback the ``error`` parameter;
-        ``page`` for a text on the sign-in page; ``challenge`` when a further challenge was asked,
-        whose name is the message.
-    message : what the person or the application reads.
-    """
-
-    def __init__(self, code: str, message: str):
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Trigger events as Cognito sends them, for tests.
 
-Shapes: AWS, "Post authentication Lambda trigger", "Post confirmation Lambda trigger", "Pre token
-generation Lambda trigger" (V1_0, V3_0).
+Shapes: AWS, "Pre sign-up Lambda trigger", "Post authentication Lambda trigger", "Post confirmation
+Lambda trigger", "Pre token generation Lambda trigger" (V1_0, V3_0).
 """
 
 from __future__ import annotations
@@ -35,6 +35,25 @@ def attributes(**changes: str) -> dict[str, str]:
         "email": "jane@example.com",
         "email_verified": "true",
     } | changes
+
+
+def pre_sign_up(
+    source: str = "PreSignUp_SignUp",
+    *,
+    email: str | None = "jane@example.com",
+    username: str = "6f1c2d9e-0000-4000-8000-000000000001",
+    metadata: dict[str, str] | None = None,
+    **changes: Any,
+) -> Any:
+    """Return a PreSignUp event; nobody has a ``sub`` or a verified address yet."""
+    request: dict[str, Any] = {
+        "userAttributes": {} if email is None else {"email": email},
+        "validationData": None,
+    }
+    if metadata is not None:
+        request["clientMetadata"] = metadata
+    response = {"autoConfirmUser": False, "autoVerifyEmail": False, "autoVerifyPhone": False}
+    return _event(source, request, response, userName=username, **changes)
 
 
 def post_authentication(

@@ -9,7 +9,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,13 +25,17 @@ from cognito_rules.http import Endpoint
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer: after ``delay`` seconds, in pieces ``drip`` seconds apart, or a reset."""
+    """One answer: after ``delay`` seconds, in pieces ``drip`` seconds apart, or a reset.
+
+    ``drip_head`` are the seconds between the signs of one of its headers.
+    """
 
     status: int = 200
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     drip: float = 0.0
+    drip_head: float = 0.0
     reset: bool = False
     says_length: int | None = None
 
@@ -49,6 +53,7 @@ class Received:
     headers: Mapping[str, str]
     body: bytes
     at: float
+    method: str = "POST"
 
     def json(self) -> Any:
         """Return the body as JSON."""
@@ -56,7 +61,10 @@ class Received:
 
 
 class Server(ThreadingHTTPServer):
-    """Give it replies; the last one is given again and again."""
+    """Give it replies, the last of which is given again and again, or routes: path to reply.
+
+    ``decide`` comes before them: what a test answers to a request, or None.
+    """
 
     daemon_threads = True
     request_queue_size = 50
@@ -64,6 +72,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.replies = [Reply()]
+        self.routes: dict[str, Reply] = {}
+        self.decide: Callable[[Received], Reply | None] = lambda received: None
         self.received: list[Received] = []
         self.connections = 0
         self.scheme = "http"
@@ -89,6 +99,11 @@ class Server(ThreadingHTTPServer):
         """Note a request and return what to answer."""
         with self._lock:
             self.received.append(received)
+            if decided := self.decide(received):
+                return decided
+            for begin, answer in self.routes.items():
+                if received.path.startswith(begin):
+                    return answer
             return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
     def close_connections(self) -> None:
@@ -106,7 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
         server = cast(Server, self.server)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = server.next_reply(Received(self.path, headers, body, time.monotonic()))
+        received = Received(self.path, headers, body, time.monotonic(), self.command)
+        answer = server.next_reply(received)
         time.sleep(answer.delay)
         if answer.reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -118,6 +134,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         length = len(answer.body) if answer.says_length is None else answer.says_length
         self.send_header("Content-Length", str(length))
+        if answer.drip_head:
+            self.flush_headers()
+            for sign in b"X-Slow: a header without an end, as it seems\r\n":
+                self.wfile.write(bytes([sign]))
+                time.sleep(answer.drip_head)
         self.end_headers()
         pieces = [answer.body]
         if answer.drip:
@@ -127,6 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(answer.drip)
         if answer.says_length is not None:
             self.close_connection = True
+
+    do_GET = do_PUT = do_PATCH = do_DELETE = do_POST
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write nothing."""

@@ -12,8 +12,11 @@ from cognito_rules.effects import Effects
 from cognito_rules.executors import RuleInvoker
 from cognito_rules.login import Login
 from cognito_rules.pipeline import LoginFunction
+from cognito_rules.recordings import Recorder
+from cognito_rules.request_context import RequestContext
 from cognito_rules.rule import Rule
 from cognito_rules.store import Store
+from cognito_rules.trace import Tracer
 from tests.unit.core.chains import a_manifest
 
 Decide = Callable[[Login, Effects], None]
@@ -37,9 +40,23 @@ class MadeUpChain:
         self.ran: list[str] = []
         self.roles: dict[str, str] = {}
         self.document: dict[str, Any] = {}
+        self.context: RequestContext | None = None
+        self.tracer = Tracer()
+        self.recorder: Recorder | None = None
         self._threads = threads
         self._rules: dict[str, Rule] = {}
         self._entries: list[dict[str, Any]] = []
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        """The rules, by name."""
+        return self._rules
+
+    @property
+    def chain(self) -> Chain:
+        """The chain as it is now."""
+        catalogue = {name: rule.manifest for name, rule in self._rules.items()}
+        return Chain.parse({"rules": self._entries, **self.document}, catalogue)
 
     def rule(
         self, name: str, decide: Decide = allow, *, entry: Any = None, **declared: Any
@@ -56,6 +73,15 @@ class MadeUpChain:
         given |= {} if manifest.stage == "after_login" else {"placement": "inline"}
         self._entries.append(given | (entry or {}))
 
+    def again(self, name: str, **entry: Any) -> None:
+        """Put another entry of a rule at the end of the chain."""
+        [first] = [given for given in self._entries if given["rule"] == name]
+        self._entries.append(first | entry)
+
+    def reorder(self, *names: str) -> None:
+        """Put the chain's entries into the order of these rules."""
+        self._entries.sort(key=lambda given: names.index(given["rule"]))
+
     def change(self, name: str, **entry: Any) -> None:
         """Change the chain's entry of a rule."""
         for given in self._entries:
@@ -70,13 +96,15 @@ class MadeUpChain:
         prefix: str = "stack-rule-",
     ) -> LoginFunction:
         """Return the login function of the chain as it is now."""
-        catalogue = {name: rule.manifest for name, rule in self._rules.items()}
         return LoginFunction(
-            chain=Chain.parse({"rules": self._entries, **self.document}, catalogue),
+            chain=self.chain,
             store=Store(aws, **tables),
             invoker=RuleInvoker(aws, prefix),
             inline=self._rules,
             threads=self._threads,
+            context=self.context,
             roles=self.roles,
             clock=clock,
+            tracer=self.tracer,
+            recorder=self.recorder,
         )

@@ -1,4 +1,4 @@
-"""Write docs/rules.md, and the README's table, from the rules' manifests and sample events.
+"""Write the generated pages, the README's table and the schema of chain.toml.
 
 Usage: ``python -m tools.docs [--check]``; ``--check`` writes nothing and exits 1 when the page is
 stale.
@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from cognito_rules.configuration import Setting
+from cognito_rules.consent import DEFAULT_CONSENT
 from cognito_rules.fields import EVERYTHING, TOKEN_STAGE_ONLY, meets
 from cognito_rules.fields import Path as FieldPath
 from cognito_rules.manifest import Manifest
+from tools import chain_schema, command_line, costs
 from tools.catalogue import ROOT, manifests, write_or_check
 
 PAGE = Path("docs/rules.md")
@@ -42,6 +44,16 @@ _STAGES = {
     "post_authentication": "once the person is authenticated",
     "token": "when tokens are made",
     "after_login": "after the login, from a queue",
+}
+_CONSENT = {
+    "off": "it asks for no consent",
+    "opt_out": "a person can refuse",
+    "opt_in": "only for a person who agreed",
+}
+_DUPLICATES = {
+    "never": "shows each copy of an event that it gets twice",
+    "for_a_day": "drops a second copy of an event for about a day",
+    "always": "shows an event once, however often it gets it",
 }
 _ON_ERROR = {"deny": "the login is refused", "continue": "the login goes on without it"}
 
@@ -110,8 +122,21 @@ def _facts(rule: Manifest) -> Iterator[str]:
         yield "- Runs again when tokens are refreshed, unless its entry says otherwise."
     if rule.runs_on_client_credentials:
         yield "- Also runs for machines (client credentials)."
+    if rule.runs_on_sign_up and rule.stage != "sign_up":
+        yield "- Also runs at sign-up, before the account exists."
+    if rule.needs_applications:
+        yield '- Its entry must name applications: `["*"]` is refused.'
     if rule.events:
         yield f"- Hears of {_codes(rule.events)}."
+    if rule.purpose:
+        yield f"- Its purpose is {rule.purpose}: {_CONSENT[DEFAULT_CONSENT[rule.purpose]]}."
+    if rule.once_per_user:
+        yield "- Runs once for each person, for ever."
+    if rule.imported_markers:
+        markers = _codes(".".join(marker) for marker in rule.imported_markers)
+        yield f"- Where it runs once for each person: not for those who bring {markers}."
+    if rule.stage == "after_login":
+        yield f"- The other system {_DUPLICATES[rule.drops_duplicates]}."
     yield f"- Reads {_codes(map(str, rule.reads)) or 'nothing'}."
     yield f"- Writes {_codes('.'.join(write) for write in rule.writes) or 'nothing'}."
     if rule.secrets:
@@ -210,7 +235,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when stale")
     check = parser.parse_args(arguments).check
-    files = {ROOT / PAGE: page(ROOT), ROOT / README: readme(ROOT)}
+    files = {
+        ROOT / PAGE: page(ROOT),
+        ROOT / README: readme(ROOT),
+        ROOT / command_line.PAGE: command_line.page(),
+        ROOT / costs.PAGE: costs.page(ROOT),
+        ROOT / chain_schema.SCHEMA: chain_schema.schema(ROOT),
+    }
     return write_or_check(files, check=check, command="make docs")
 
 

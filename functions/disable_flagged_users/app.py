@@ -13,7 +13,8 @@ def rule(login: Login, effects: Effects) -> None:
 
     Belongs first into a chain: no later rule then touches the person. user_metadata does not count,
     since people write it themselves. The rule refuses logins and changes nothing in the pool: to
-    end sessions at once, use AdminUserGlobalSignOut where the flag is set.
+    disable the user there too, add disable_user_in_pool to the chain. To end sessions at once, use
+    ``cognito-rules denylist add --sub`` where the flag is set.
 
     Reads:  ``login.user.app_metadata`` (unknown when the profile cannot be read, ``{}`` for a
             person without one), ``login.user.identities``.

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from cognito_rules.startup import CallClock, login_function
+from cognito_rules.startup import CallClock, live_login
 
-_login = login_function(Path(__file__).parent)
+_login = live_login(Path(__file__).parent, keeps=True)
 _clock = CallClock()
 
 

@@ -12,7 +12,9 @@ COMPLETIONS = (
     "lambda_errors",
     "packages",
     "cold_start",
+    "secrets",
     "groups",
+    "pool_settings",
     "calls",
     "authentication",
     "challenges",
@@ -28,6 +30,10 @@ COMPLETIONS = (
     "federation",
     "identity_pools",
     "sts",
+    "app_config",
+    "embedded_metrics",
+    "encryption_context",
+    "event_sources",
 )
 
 

@@ -9,7 +9,7 @@ import os
 import resource
 from pathlib import Path
 
-from local.aws import admin, install, lifeline
+from local.aws import admin, faults, install, lifeline
 
 
 def main() -> None:
@@ -30,7 +30,9 @@ def main() -> None:
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     config.accesslog = None
-    asyncio.run(serve(admin.beside(ministack.app.app), config, shutdown_trigger=_never))
+    asyncio.run(
+        serve(admin.beside(faults.before(ministack.app.app)), config, shutdown_trigger=_never)
+    )
 
 
 async def _never() -> None:

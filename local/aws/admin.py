@@ -1,13 +1,13 @@
-"""The paths under ``/_local/`` that AWS does not have: settings and the record of trigger calls."""
+"""The paths under ``/_local/`` that AWS does not have: settings, outages, the record of calls."""
 
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from local.aws import journal, settings
+from local.aws import faults, journal, settings
 
-Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+Application = Callable[[dict[str, Any], Any, Any], Coroutine[Any, Any, None]]
 
 
 def beside(application: Application) -> Application:
@@ -33,19 +33,29 @@ def answer(method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         case "GET", "/_local/cognito":
             return 200, settings.change({})
         case "PUT", "/_local/cognito":
-            try:
-                values = json.loads(body)
-                if not isinstance(values, dict):
-                    raise ValueError("the body is a JSON object of settings")
-                return 200, settings.change(values)
-            except ValueError as error:
-                return 400, {"message": str(error)}
+            return _changed(settings.change, body)
+        case "GET", "/_local/faults":
+            return 200, {**faults.current()}
+        case "PUT", "/_local/faults":
+            return _changed(faults.change, body)
         case "GET", "/_local/cognito/triggers":
             return 200, {"calls": journal.calls()}
         case "DELETE", "/_local/cognito/triggers":
             journal.clear()
             return 200, {}
     return 404, {"message": f"there is no {method} {path} here"}
+
+
+def _changed(
+    change: Callable[[dict[str, Any]], Mapping[str, Any]], body: bytes
+) -> tuple[int, dict[str, Any]]:
+    try:
+        values = json.loads(body)
+        if not isinstance(values, dict):
+            raise ValueError("the body is a JSON object of settings")
+        return 200, {**change(values)}
+    except ValueError as error:
+        return 400, {"message": str(error)}
 
 
 async def _body(receive: Any) -> bytes:

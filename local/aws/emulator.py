@@ -9,10 +9,12 @@ from typing import Any
 
 app: Any = import_module("ministack.app")
 concurrency: Any = import_module("ministack.core.concurrency")
+event_bus: Any = import_module("ministack.services.eventbridge")
 cognito: Any = import_module("ministack.services.cognito")
 functions: Any = import_module("ministack.services.lambda_svc")
 workers: Any = import_module("ministack.core.lambda_runtime")
 iam: Any = import_module("ministack.core.iam_evaluator")
+secrets_manager: Any = import_module("ministack.services.secretsmanager")
 responses: Any = import_module("ministack.core.responses")
 
 Response = tuple[int, dict[str, str], bytes]

@@ -7,9 +7,10 @@ https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html 
 import contextvars
 import copy
 import threading
+import time
 from typing import Any
 
-from local.aws import journal, refusals
+from local.aws import faults, journal, refusals
 from local.aws.emulator import cognito, functions, iam
 from local.aws.events import JsonObject
 from local.aws.refusals import TriggerRefused
@@ -17,6 +18,13 @@ from local.aws.settings import CURRENT
 
 ANSWER_SECONDS = 5.0
 PRINCIPAL = "cognito-idp.amazonaws.com"
+
+# What Lambda answers Cognito while a test has the function down.
+FAULTS = {
+    "unavailable": "ServiceException",
+    "throttled": "TooManyRequestsException",
+    "denied": "AccessDeniedException",
+}
 
 # Triggers whose function is named by an object beside its event version, not by a plain ARN.
 NESTED = {
@@ -79,6 +87,12 @@ def _invoke(trigger: str, arn: str, event: JsonObject) -> Any:
         raise refusals.not_called(trigger, "ResourceNotFoundException")
     if not _permitted(arn, name, event["userPoolId"]):
         raise refusals.not_called(trigger, "AccessDeniedException")
+    fault = faults.mode_of("lambda", name)
+    if fault == "slow":
+        time.sleep(ANSWER_SECONDS)
+        raise refusals.not_called(trigger, "Socket timeout while invoking Lambda function")
+    if fault is not None:
+        raise refusals.not_called(trigger, FAULTS[fault])
     execution = functions._execution_record_for_config(record, {**config, "FunctionArn": arn})
     results: list[Any] = []
     # A function that is late goes on running, as on Lambda: only Cognito stops waiting.

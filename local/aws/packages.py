@@ -42,4 +42,8 @@ class LinkedZip(zipfile.ZipFile):
 
 def install() -> None:
     """Give the workers' module a ``zipfile`` whose archives are links."""
-    workers.zipfile = SimpleNamespace(ZipFile=LinkedZip, BadZipFile=zipfile.BadZipFile)
+    workers.zipfile = SimpleNamespace(
+        ZipFile=LinkedZip,
+        BadZipFile=zipfile.BadZipFile,
+        LargeFileError=zipfile.LargeZipFile,  # the name it uses, which does not exist
+    )

@@ -28,6 +28,7 @@ MANIFESTS = {
     path.parent.name: Manifest.read(path) for path in sorted(PROJECT.glob("functions/*/rule.toml"))
 }
 RULES = sorted(MANIFESTS)
+RULES_WITH_ROLES = [name for name in RULES if MANIFESTS[name].secrets or MANIFESTS[name].aws]
 AFTER_LOGIN = [name for name in RULES if MANIFESTS[name].stage == "after_login"]
 
 STACK = "stack"
@@ -37,6 +38,7 @@ PSEUDO = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
+    "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/1",
     "AWS::StackName": STACK,
     "AWS::URLSuffix": "amazonaws.com",
 }
@@ -193,6 +195,10 @@ class Stack:
         items = parts.split(",") if isinstance(parts, str) else parts  # a CommaDelimitedList
         return str(separator).join(items)
 
+    def _fn_split(self, argument: list[Any]) -> list[str]:
+        separator, text = map(self.render, argument)
+        return str(text).split(separator)
+
     def _fn_findinmap(self, argument: list[Any]) -> Any:
         table, first, second = map(self.render, argument)
         return self._template["Mappings"][table][first][second]
@@ -203,9 +209,13 @@ class Stack:
         ((name, arguments),) = condition.items()
         if name == "Fn::Equals":
             left, right = map(self.render, arguments)
-            return bool(left == right)
+            return str(left) == str(right)  # as CloudFormation compares a number
+        if name == "Fn::And":
+            return all(self._holds(each) for each in arguments)
         if name == "Fn::Not":
             return not self._holds(arguments[0])
+        if name == "Fn::Or":
+            return any(map(self._holds, arguments))
         assert name == "Condition", f"the tests cannot work out {name}"
         return self._holds(arguments)
 

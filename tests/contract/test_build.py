@@ -1,7 +1,8 @@
-"""What ``sam build`` puts beside the login function (tools/build_login.py)."""
+"""What ``sam build`` puts beside a trigger function (tools/build_trigger.py)."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from cognito_rules.manifest import Manifest
 from tests.contract.stack_template import PROJECT
-from tools import build_login
+from tools import build_trigger
+from tools.build_trigger import StaleCatalogueError
 
 
 @pytest.fixture
@@ -27,7 +29,9 @@ def checkout(tmp_path: Path) -> Path:
         "functions/remote/rule.toml": 'stage = "token"\nsecrets = ["KEY"]\n',
         "layers/core/requirements.txt": "a==1\n",
         "layers/core/cognito_rules/__init__.py": "",
-        "layers/core/cognito_rules/catalogue.json": "{}",
+        "layers/core/cognito_rules/catalogue.json": json.dumps(
+            {"pure": {"stage": "token"}, "remote": {"stage": "token", "secrets": ["KEY"]}}
+        ),
         "layers/core/cognito_rules/schemas/request.json": "{}",
         "layers/net/requirements.txt": "b==1\n",
     }
@@ -41,11 +45,12 @@ def checkout(tmp_path: Path) -> Path:
 def test_the_artifact_holds_code_chain_pure_rules_and_digest(
     checkout: Path, tmp_path: Path
 ) -> None:
-    build_login.build(checkout, tmp_path / "artifact")
+    build_trigger.build(checkout, "trigger_login", tmp_path / "artifact")
 
     found = {p.relative_to(tmp_path / "artifact") for p in (tmp_path / "artifact").rglob("*.*")}
     assert {path.as_posix() for path in found} == {
         "app.py",
+        "catalogue.sha256",
         "chain.toml",
         "functions/pure/app.py",
         "functions/pure/rule.toml",
@@ -57,7 +62,33 @@ def test_a_missing_chain_document_stops_the_build(checkout: Path, tmp_path: Path
     (checkout / "chain.toml").unlink()
 
     with pytest.raises(FileNotFoundError, match=r"chain\.toml"):
-        build_login.build(checkout, tmp_path / "artifact")
+        build_trigger.build(checkout, "trigger_login", tmp_path / "artifact")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("functions/remote/rule.toml", 'stage = "token"', id="a manifest was changed"),
+        pytest.param("functions/new/rule.toml", 'stage = "token"', id="a rule was added"),
+    ],
+)
+def test_a_catalogue_of_other_manifests_stops_the_build(
+    checkout: Path, tmp_path: Path, name: str, text: str
+) -> None:
+    (checkout / name).parent.mkdir(exist_ok=True)
+    (checkout / name).write_text(text)
+
+    with pytest.raises(StaleCatalogueError, match=rf"{name} as it is now: run `make docs`"):
+        build_trigger.build(checkout, "trigger_login", tmp_path / "artifact")
+
+    assert not (tmp_path / "artifact").exists()
+
+
+def test_a_catalogue_of_a_rule_that_is_gone_stops_the_build(checkout: Path, tmp_path: Path) -> None:
+    shutil.rmtree(checkout / "functions/remote")
+
+    with pytest.raises(StaleCatalogueError, match=r"functions/remote/rule\.toml"):
+        build_trigger.build(checkout, "trigger_login", tmp_path / "artifact")
 
 
 @pytest.mark.parametrize(
@@ -73,25 +104,25 @@ def test_a_missing_chain_document_stops_the_build(checkout: Path, tmp_path: Path
     ],
 )
 def test_the_digest_follows_the_layers(checkout: Path, name: str, changes: bool) -> None:
-    before = build_login.layer_digest(checkout)
+    before = build_trigger.layer_digest(checkout)
 
     with (checkout / name).open("a") as file:
         file.write("\n")
 
-    assert (build_login.layer_digest(checkout) != before) == changes
+    assert (build_trigger.layer_digest(checkout) != before) == changes
 
 
 def test_the_digest_ignores_caches_and_the_place_of_the_checkout(
     checkout: Path, tmp_path: Path
 ) -> None:
-    before = build_login.layer_digest(checkout)
+    before = build_trigger.layer_digest(checkout)
 
     cache = checkout / "layers/core/cognito_rules/__pycache__"
     cache.mkdir()
     (cache / "chain.cpython-313.pyc").write_bytes(b"x")
     moved = shutil.move(checkout, tmp_path / "moved")
 
-    assert build_login.layer_digest(Path(moved)) == before
+    assert build_trigger.layer_digest(Path(moved)) == before
 
 
 def rename(checkout: Path) -> None:
@@ -112,17 +143,17 @@ def move_bytes(checkout: Path) -> None:
     ],
 )
 def test_the_digest_tells_files_apart(checkout: Path, change: Callable[[Path], None]) -> None:
-    before = build_login.layer_digest(checkout)
+    before = build_trigger.layer_digest(checkout)
 
     change(checkout)
 
-    assert build_login.layer_digest(checkout) != before
+    assert build_trigger.layer_digest(checkout) != before
 
 
 def test_the_build_agrees_with_the_manifests_on_what_is_pure() -> None:
     manifests = [Manifest.read(path) for path in PROJECT.glob("functions/*/rule.toml")]
 
-    packaged = [folder.name for folder in build_login.pure_rules(PROJECT)]
+    packaged = [folder.name for folder in build_trigger.pure_rules(PROJECT)]
 
     assert packaged == sorted(manifest.name for manifest in manifests if manifest.is_pure)
     assert packaged

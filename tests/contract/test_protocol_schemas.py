@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from cognito_rules.effect_values import PROFILE_ATTRIBUTES
 from cognito_rules.errors import RuleError
 from cognito_rules.fields import FIELDS, OPEN_MAPS
 from cognito_rules.iam import MAX_TAGS
@@ -14,7 +15,6 @@ from cognito_rules.manifest import EVENT_TYPES
 from cognito_rules.protocol import (
     EFFECTS,
     MAX_REASON_LENGTH,
-    PROFILE_ATTRIBUTES,
     PUBLIC_CODES,
     WRITABLE,
     check_effect,
@@ -107,11 +107,28 @@ GOOD: list[dict[str, Any]] = [
     {"effect": "set_user_metadata", "key": "a", "value": None},
     {"effect": "set_app_metadata", "key": "a", "value": {"b": 1}, "only_if_missing": True},
     {"effect": "set_profile", "attribute": "picture", "value": "https://e.com/a.png"},
+    {"effect": "set_enrichment", "source": "a", "status": "none", "expires_in": 1},
+    {
+        "effect": "set_enrichment",
+        "source": "a",
+        "status": "found",
+        "facts": {"title": "Engineer", "score": 0.5},
+        "expires_in": 60,
+    },
     {"effect": "require_mfa", "providers": ["any"], "remember_device": False},
     {"effect": "redirect", "url": "https://e.com", "parameters": {}, "expires_in": 300},
     {"effect": "set_saml_attribute", "name": "a", "values": ["b"]},
     {"effect": "configure_saml", "settings": {}},
     {"effect": "send_email", "template": "welcome", "to": "jane@example.com", "data": {}},
+]
+NO_FACTS: list[Any] = [
+    [],
+    {"status": "x"},
+    {"a": {}},
+    {"a": True},
+    {"a": None},
+    {"a": ""},
+    {"": "a"},
 ]
 BAD: list[Any] = [
     None,
@@ -149,6 +166,14 @@ BAD: list[Any] = [
     {"effect": "set_user_metadata", "key": "a", "value": 1, "only_if_missing": "yes"},
     {"effect": "set_profile", "attribute": "email", "value": "jane@example.com"},
     {"effect": "set_profile", "attribute": ["name"], "value": "Jane"},
+    {"effect": "set_enrichment", "source": "a", "status": "found"},
+    {"effect": "set_enrichment", "source": "A b", "status": "none", "expires_in": 1},
+    {"effect": "set_enrichment", "source": "a", "status": "maybe", "expires_in": 1},
+    {"effect": "set_enrichment", "source": "a", "status": "none", "expires_in": 0},
+    *(
+        {"effect": "set_enrichment", "source": "a", "status": "none", "facts": x, "expires_in": 1}
+        for x in NO_FACTS
+    ),
     {"effect": "require_mfa", "providers": "any"},
     {"effect": "redirect", "url": ""},
     {"effect": "redirect", "url": "https://e.com", "expires_in": 0},
@@ -164,6 +189,13 @@ BEYOND_THE_SCHEMA: list[dict[str, Any]] = [
     {"effect": "set_aws_role", "role_arns": [], "preferred": ROLE},
     {"effect": "set_session_tags", "tags": {"aws:region": "a"}},
     {"effect": "set_user_metadata", "key": "a", "value": "a" * 65_536},
+    {
+        "effect": "set_enrichment",
+        "source": "a",
+        "status": "found",
+        "facts": {"bio": "a" * 8_192},
+        "expires_in": 1,
+    },
 ]
 
 

@@ -19,7 +19,10 @@ LOCKS = {
     "requirements/dev.in": "requirements/dev.txt",
     "requirements/emulator.in": "requirements/emulator.txt",
     "requirements/layer-core.in": "layers/core/requirements.txt",
+    "requirements/layer-mongodb.in": "layers/mongodb/requirements.txt",
     "requirements/layer-net.in": "layers/net/requirements.txt",
+    "requirements/layer-sqlserver.in": "layers/sqlserver/requirements.txt",
+    "requirements/layer-xml.in": "layers/xml/requirements.txt",
 }
 # Put together from parts, or this file would hold what it looks for.
 REGISTRIES = [

@@ -1,7 +1,6 @@
 """What holds for every rule, over the folders."""
 
 import ast
-import importlib.util
 import json
 import os
 import re
@@ -9,22 +8,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from cognito_rules.configuration import Setting
 from cognito_rules.fields import Facts
-from cognito_rules.manifest import Manifest, catalogue
-from cognito_rules.rule import Rule
-from cognito_rules.testing import a_context, a_login
+from cognito_rules.manifest import catalogue
+from cognito_rules.testing import a_context, a_login, is_as_expected
+from tests.contract.rule_folders import FUNCTIONS, MANIFESTS, RULES, event_of, load
 from tools import catalogue as catalogue_tool
 from tools import docs as docs_tool
 
-FUNCTIONS = Path("functions")
-RULES = sorted(path.parent.name for path in FUNCTIONS.glob("*/rule.toml"))
-MANIFESTS = {name: Manifest.read(FUNCTIONS / name / "rule.toml") for name in RULES}
 PURE = [name for name in RULES if MANIFESTS[name].is_pure]
 # What calls another system is run with its sample event by its own test, against a stand-in of it.
 EXTERNAL = [name for name in RULES if MANIFESTS[name].external]
@@ -46,22 +42,6 @@ HEAVY = ("boto3", "botocore", "requests", "pydantic")
 
 def schema(name: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads((SCHEMAS / f"{name}.json").read_text()))
-
-
-def event_of(name: str) -> dict[str, Any]:
-    event: dict[str, Any] = json.loads(Path(f"events/{name}.json").read_text())
-    return event
-
-
-def load(name: str) -> Rule:
-    """Return the rule from a fresh module, so that no test sees settings that another one gave."""
-    path = FUNCTIONS / name / "app.py"
-    spec = importlib.util.spec_from_file_location(f"contract_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return cast(Rule, module.rule)
 
 
 def test_there_are_rules() -> None:
@@ -148,7 +128,7 @@ def test_the_sample_event_gives_what_it_expects(name: str, monkeypatch: pytest.M
 
     response = load(name)(event, a_context())
 
-    assert response.get("effects") == event["expect"], response
+    assert is_as_expected(event["expect"], response.get("effects")), response
     assert response.get("warnings", []) == event.get("expect_warnings", [])
     assert [error.message for error in schema("response").iter_errors(response)] == []
 

@@ -14,7 +14,9 @@ from cognito_rules.rule import Rule
 from tests.contract.stack_template import (
     AFTER_LOGIN,
     MANIFESTS,
+    PROJECT,
     RULES,
+    RULES_WITH_ROLES,
     STACK,
     TEMPLATE,
     Stack,
@@ -26,8 +28,10 @@ from tests.contract.stack_template import (
 
 FROM_TEMPLATE = [name for name in RULES if MANIFESTS[name].settings.from_template]
 
+TRACE = PROJECT / "layers/core/cognito_rules/trace.py"
+TRIGGERS = ["LoginFunction", "SignUpFunction"]
 FUNCTION_NAME_LIMIT = 64
-STACK_NAME_LIMIT = 25  # promised in the template's description
+STACK_NAME_LIMIT = 22  # promised in the template's description
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +84,9 @@ def test_every_parameter_stands_in_one_group_in_the_order_of_the_groups() -> Non
     assert [n for group in groups for n in group["Parameters"]] == list(source()["Parameters"])
 
 
-@pytest.mark.parametrize("name", ["AllowSelfSignUp", "EnableMachineClient", "LocalEmulator"])
+@pytest.mark.parametrize(
+    "name", ["AllowSelfSignUp", "EnableMachineClient", "EnablePusher", "LocalEmulator"]
+)
 def test_what_opens_something_is_off_by_default(name: str) -> None:
     assert source()["Parameters"][name]["Default"] == "false"
 
@@ -121,7 +127,17 @@ def test_there_is_a_function_for_each_rule_and_no_other() -> None:
     stanzas = {name for name, r in functions.items() if r["Type"] == "AWS::Serverless::Function"}
 
     rules = {f"{pascal(rule)}Rule" for rule in RULES}
-    assert stanzas - {"LoginFunction", "AnnounceFunction", "DeliverFunction"} == rules
+    flows = {
+        "AnnounceFunction",
+        "DeliverFunction",
+        "RecordPasswordFunction",
+        "ValidateChainFunction",
+    }
+    doors = {
+        *("PusherFunction", "TokenAuthorizerFunction", "TokenDenylistFunction", "ZendeskFunction")
+    }
+    others = {"LoginFunction", "SignUpFunction", *flows, *doors}
+    assert stanzas - others == rules
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -143,8 +159,10 @@ def test_a_rules_stanza_stands_under_the_banner_of_its_category(rule: str) -> No
     assert banner == f"RULES: {MANIFESTS[rule].category.upper()}"
 
 
-@pytest.mark.parametrize("rule", [name for name in RULES if not MANIFESTS[name].secrets])
-def test_a_rule_without_secrets_has_the_role_that_may_only_log(stack: Stack, rule: str) -> None:
+@pytest.mark.parametrize("rule", [n for n in RULES if n not in RULES_WITH_ROLES])
+def test_a_rule_without_secrets_and_aws_calls_has_the_role_that_may_only_log(
+    stack: Stack, rule: str
+) -> None:
     assert stack.properties(f"{pascal(rule)}Rule")["Role"] == "<PlainRuleRole.Arn>"
 
 
@@ -152,11 +170,30 @@ def test_a_rule_without_secrets_has_the_role_that_may_only_log(stack: Stack, rul
 def test_a_rule_can_read_exactly_its_own_secrets(stack: Stack, rule: str) -> None:
     names = json.loads(stack.environment(f"{pascal(rule)}Rule")["SECRET_NAMES"])
     ids = {p["Name"]: f"<{n}.Id>" for n, p in stack.of_type("AWS::SecretsManager::Secret").items()}
-    statements = [s for owner, s in stack.statements() if owner == f"{pascal(rule)}RuleRole"]
+    statements = [
+        statement
+        for owner, statement in stack.statements()
+        if owner == f"{pascal(rule)}RuleRole"
+        and not set(as_list(statement["Action"])) <= set(MANIFESTS[rule].aws)
+    ]
 
     assert set(names) == set(MANIFESTS[rule].secrets)
-    assert [s["Action"] for s in statements] == [["secretsmanager:GetSecretValue"]] * len(names)
+    actions = [statement["Action"] for statement in statements]
+    assert actions == [["secretsmanager:GetSecretValue"]] * len(set(names.values()))
     assert {s["Resource"] for s in statements} == {ids[secret] for secret in names.values()}
+
+
+@pytest.mark.parametrize("rule", [name for name in RULES if MANIFESTS[name].aws])
+def test_a_rule_may_make_exactly_the_calls_that_its_manifest_says(rule: str) -> None:
+    stack = Stack(DeploymentStage="test")  # what is for developers has no permission in production
+    allowed = {
+        action
+        for owner, statement in stack.statements()
+        if owner == f"{pascal(rule)}RuleRole"
+        for action in as_list(statement["Action"])
+    }
+
+    assert allowed - {"secretsmanager:GetSecretValue"} == set(MANIFESTS[rule].aws)
 
 
 def test_no_two_rules_share_a_secret(stack: Stack) -> None:
@@ -172,12 +209,21 @@ def test_no_two_rules_share_a_secret(stack: Stack) -> None:
 
 @pytest.mark.parametrize("rule", FROM_TEMPLATE)
 def test_the_templates_settings_are_complete_and_legal(rule: str) -> None:
-    stack = Stack(SplunkEndpoint="https://http-inputs-example.splunkcloud.com:443")
+    stack = Stack(
+        SplunkEndpoint="https://http-inputs-example.splunkcloud.com:443",
+        SalesforceMyDomain="example",
+        ShopifyShop="example.myshopify.com",
+        FirebaseDatabaseUrl="https://example.firebaseio.com",
+        DeploymentStage="dev",
+        SoapEndpoint="https://roles.example.com/service",
+    )
     settings = json.loads(stack.environment(f"{pascal(rule)}Rule")["RULE_SETTINGS"])
     module = importlib.import_module(f"functions.{rule}.app")
     assert isinstance(module.rule, Rule)
 
-    configuration = module.rule.configure({}, settings)
+    event = json.loads((PROJECT / "events" / f"{rule}.json").read_text())
+
+    configuration = module.rule.configure(event["configuration"], settings)
 
     assert {name: configuration[name] for name in settings}.keys() == settings.keys()
 
@@ -194,6 +240,26 @@ def test_a_rules_function_outlives_the_rules_own_timeout(stack: Stack, rule: str
     assert timeout * 1000 > MANIFESTS[rule].timeout_ms
 
 
+def test_a_driver_comes_with_the_one_rule_that_needs_it() -> None:
+    resources = source()["Resources"]
+    layers = {n for n, r in resources.items() if r["Type"] == "AWS::Serverless::LayerVersion"}
+
+    users = {
+        layer: [
+            name
+            for name, resource in resources.items()
+            if {"Ref": layer} in resource["Properties"].get("Layers", [])
+        ]
+        for layer in layers - {"CoreLayer", "NetLayer"}
+    }
+
+    assert users == {
+        "MongoLayer": ["EnrichFromMongodbRule"],
+        "SqlLayer": ["AddRolesFromSqlserverRule"],
+        "XmlLayer": ["AddRolesFromSoapServiceRule"],
+    }
+
+
 # -- for the login path ------------------------------------------------------------------------
 
 
@@ -207,13 +273,14 @@ def test_every_function_logs_json_into_a_group_that_forgets(stack: Stack) -> Non
     assert {group["RetentionInDays"] for group in groups.values()} == {30}
 
 
-def test_the_alias_is_published_from_snapshots(stack: Stack) -> None:
-    alias = stack.properties("LoginFunctionAliaslive")
+@pytest.mark.parametrize("function", TRIGGERS)
+def test_the_alias_is_published_from_snapshots(stack: Stack, function: str) -> None:
+    alias = stack.properties(f"{function}Aliaslive")
 
     assert alias["Name"] == "live"
-    assert stack.properties("LoginFunction")["SnapStart"] == {"ApplyOn": "PublishedVersions"}
-    assert stack.properties("LoginFunction")["Timeout"] == 5
-    assert source()["Resources"]["LoginFunction"]["Metadata"]["BuildMethod"] == "makefile"
+    assert stack.properties(function)["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert stack.properties(function)["Timeout"] == 5
+    assert source()["Resources"][function]["Metadata"]["BuildMethod"] == "makefile"
 
 
 @pytest.mark.parametrize(
@@ -228,6 +295,7 @@ def test_the_pools_triggers_are_the_alias(plan: str, version: str, legacy: bool)
     stack = Stack(FeaturePlan=plan)
     alias = "<LoginFunctionAliaslive>"
     wired = {
+        "PreSignUp": "<SignUpFunctionAliaslive>",
         "PostAuthentication": alias,
         "PostConfirmation": alias,
         "PreTokenGenerationConfig": {"LambdaArn": alias, "LambdaVersion": version},
@@ -250,20 +318,20 @@ def test_the_pools_triggers_are_the_alias(plan: str, version: str, legacy: bool)
         ),
     ],
 )
-def test_only_the_pool_may_call_the_login_function(
-    parameters: dict[str, str], pool_arn: str
-) -> None:
+def test_only_the_pool_may_call_its_triggers(parameters: dict[str, str], pool_arn: str) -> None:
     stack = Stack(**parameters)
     permissions = stack.of_type("AWS::Lambda::Permission")
+    del permissions["ValidateChainPermission"]  # of another function, for AppConfig
 
     assert permissions == {
-        "LoginPermission": {
+        trigger.replace("Function", "Permission"): {
             "Action": "lambda:InvokeFunction",
-            "FunctionName": "<LoginFunctionAliaslive>",
+            "FunctionName": f"<{trigger}Aliaslive>",
             "Principal": "cognito-idp.amazonaws.com",
             "SourceAccount": "111122223333",
             "SourceArn": pool_arn,
         }
+        for trigger in TRIGGERS
     }
     assert ("UserPool" in stack.resources) == (not parameters)
 
@@ -335,11 +403,85 @@ def test_what_an_after_login_rule_cannot_deliver_is_kept(stack: Stack, rule: str
     assert stack.properties("SubscriptionQueuesPolicy")["Queues"].count(f"<{name}Queue>") == 1
 
 
+@pytest.mark.parametrize("rule", AFTER_LOGIN)
+def test_the_replay_commands_find_what_they_ask_for(stack: Stack, rule: str) -> None:
+    name = pascal(rule)
+
+    assert stack.properties(f"{name}Queue")["QueueName"] == f"{STACK}-{rule}"
+    assert stack.properties(f"{name}DeadLetterQueue")["QueueName"] == f"{STACK}-{rule}-dead"
+    assert stack.outputs.keys() >= {"UserPoolId", "ProfilesTable", "SessionsTable", "EventBus"}
+
+
 def test_alarms_exist_when_somebody_listens() -> None:
     topic = "arn:aws:sns:eu-west-1:111122223333:alarms"
     alarms = Stack(AlarmTopicArn=topic).of_type("AWS::CloudWatch::Alarm")
 
     assert Stack().of_type("AWS::CloudWatch::Alarm") == {}
     assert {alarm["AlarmActions"][0] for alarm in alarms.values()} == {topic}
-    watched = {f"{pascal(rule)}DeadLetterAlarm" for rule in AFTER_LOGIN}
-    assert watched < set(alarms)
+
+
+def of_our_namespace(resource: Any) -> set[str]:
+    """Return the names of our own metrics that a part of the template asks for."""
+    if isinstance(resource, list):
+        return {name for item in resource for name in of_our_namespace(item)}
+    if not isinstance(resource, dict):
+        return set()
+    own = {resource["MetricName"]} if resource.get("Namespace") == "CognitoRules" else set()
+    return own.union(*map(of_our_namespace, resource.values()))
+
+
+def test_alarms_ask_for_metrics_that_traces_hold() -> None:
+    topic = "arn:aws:sns:eu-west-1:111122223333:alarms"
+    alarms = Stack(AlarmTopicArn=topic).of_type("AWS::CloudWatch::Alarm")
+    written = TRACE.read_text(encoding="utf-8")
+
+    asked = of_our_namespace(list(alarms.values())) - {"stack-login-faults"}
+
+    assert asked == {"Allowed", "Announced", "Denied", "Overruns", "RuleFaults"}
+    assert [name for name in asked if f'"{name}"' not in written] == []
+
+
+def test_the_dashboard_shows_metrics_that_traces_hold(stack: Stack) -> None:
+    body = json.loads(stack.properties("Dashboard")["DashboardBody"])
+    written = TRACE.read_text(encoding="utf-8")
+    own = {
+        metric[1]
+        for widget in body["widgets"]
+        for metric in widget["properties"]["metrics"]
+        if isinstance(metric[0], str) and metric[0] == "CognitoRules"
+    }
+    searched = {
+        name
+        for widget in body["widgets"]
+        for metric in widget["properties"]["metrics"]
+        if isinstance(metric[0], dict)
+        for name in re.findall(r'"([A-Z]\w+)"', metric[0]["expression"].partition("MetricName")[2])
+    }
+
+    assert own >= {"Allowed", "Announced", "Duration", "RuleFaults"}
+    assert {"Milliseconds", "Denials", "ShadowDenials", "Faults", "Timeouts"} <= searched
+    found = own | searched - {"ApproximateNumberOfMessagesVisible"}
+    assert [name for name in found if f'"{name}"' not in written] == []
+    # The dashboard's grid is 24 wide.
+    assert max(widget["x"] + widget["width"] for widget in body["widgets"]) == 24
+    assert {widget["properties"]["region"] for widget in body["widgets"]} == {"eu-west-1"}
+
+
+@pytest.mark.parametrize("rule", AFTER_LOGIN)
+def test_an_alarm_hears_of_dead_letters(rule: str) -> None:
+    topic = "arn:aws:sns:eu-west-1:111122223333:alarms"
+    alarms = Stack(AlarmTopicArn=topic).of_type("AWS::CloudWatch::Alarm")
+    queue = {"Name": "QueueName", "Value": f"<{pascal(rule)}DeadLetterQueue.QueueName>"}
+
+    listening = [a for a in alarms.values() if queue in [d for m in metrics(a) for d in m]]
+
+    assert len(listening) == 1
+    # CloudWatch's limit for one alarm, beside the expression that adds them up.
+    assert len(metrics(listening[0])) <= 10
+
+
+def metrics(alarm: dict[str, Any]) -> list[list[dict[str, str]]]:
+    """Return the dimensions of each metric that an alarm is about."""
+    if "Metrics" not in alarm:
+        return [alarm.get("Dimensions", [])]
+    return [m["MetricStat"]["Metric"]["Dimensions"] for m in alarm["Metrics"] if "MetricStat" in m]

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from cognito_rules.pusher_door import pusher_door
+from cognito_rules.zendesk_door import zendesk_door
 from tests.contract.stack_template import (
     AFTER_LOGIN,
     BASIC_EXECUTION,
+    RULES_WITH_ROLES,
     Stack,
     as_list,
     pascal,
@@ -19,6 +22,8 @@ from tests.contract.stack_template import (
 
 FEDERATED = ["AdministratorRole", "DeveloperRole", "ReadOnlyRole"]
 ACCOUNT_ARN = "eu-west-1:111122223333"
+
+GIVEN_KEY = "arn:aws:kms:eu-west-1:111122223333:key/1"
 
 # The whole list of what may be allowed on "*", with the reason.
 ALLOWED_ON_EVERYTHING = {
@@ -39,10 +44,12 @@ def stack() -> Stack:
 
 
 def allowed(stack: Stack, owner: str) -> dict[str, set[str]]:
-    """Return action -> resources of all that ``owner``'s own policies allow."""
+    """Return action -> resources of all that ``owner``'s policies allow, the stack's own ones."""
     result: dict[str, set[str]] = {}
+    attached = stack.properties(owner).get("ManagedPolicyArns", [])
+    owners = {owner, *(arn.strip("<>") for arn in attached)}
     for name, statement in stack.statements():
-        if name == owner and statement["Effect"] == "Allow":
+        if name in owners and statement["Effect"] == "Allow":
             for action in as_list(statement["Action"]):
                 result.setdefault(action, set()).update(as_list(statement["Resource"]))
     return result
@@ -51,7 +58,7 @@ def allowed(stack: Stack, owner: str) -> dict[str, set[str]]:
 # -- the stack's functions ---------------------------------------------------------------------
 
 
-def test_login_may_invoke_rules_and_use_the_two_tables_and_no_more(stack: Stack) -> None:
+def test_login_may_invoke_rules_use_the_two_tables_read_one_key_and_no_more(stack: Stack) -> None:
     tables = {"<ProfilesTable.Arn>", "<SessionsTable.Arn>"}
 
     assert allowed(stack, "LoginRole") == {
@@ -59,11 +66,85 @@ def test_login_may_invoke_rules_and_use_the_two_tables_and_no_more(stack: Stack)
         "logs:CreateLogStream": {"<LoginLogGroup.Arn>"},
         "logs:PutLogEvents": {"<LoginLogGroup.Arn>"},
         "dynamodb:BatchGetItem": tables,
-        "dynamodb:ConditionCheckItem": tables,
-        "dynamodb:GetItem": tables,
         "dynamodb:PutItem": tables,
-        "dynamodb:UpdateItem": tables,
+        "dynamodb:UpdateItem": {"<ProfilesTable.Arn>"},
+        "secretsmanager:GetSecretValue": {"<RequestContextKeySecret.Id>"},
     }
+
+
+def test_login_puts_nothing_but_the_kept_chain_among_the_profiles(stack: Stack) -> None:
+    [putting] = [
+        statement
+        for name, statement in stack.statements()
+        if name == "LoginRole"
+        and "dynamodb:PutItem" in as_list(statement["Action"])
+        and "<ProfilesTable.Arn>" in as_list(statement["Resource"])
+    ]
+
+    assert putting["Condition"] == leading_keys("CHAIN#*")
+
+
+def test_sign_up_may_invoke_rules_and_read_the_kept_chain(stack: Stack) -> None:
+    [reading] = [
+        statement["Condition"]
+        for name, statement in stack.statements()
+        if name == "SignUpRole" and "dynamodb:BatchGetItem" in as_list(statement["Action"])
+    ]
+
+    assert reading == leading_keys("CHAIN#*")
+    assert allowed(stack, "SignUpRole") == {
+        "lambda:InvokeFunction": {f"arn:aws:lambda:{ACCOUNT_ARN}:function:stack-rule-*"},
+        "logs:CreateLogStream": {"<LoginLogGroup.Arn>"},
+        "logs:PutLogEvents": {"<LoginLogGroup.Arn>"},
+        "dynamodb:BatchGetItem": {"<ProfilesTable.Arn>"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "key"),
+    [
+        pytest.param({}, "<RecordingKey.Arn>", id="a key of the stack"),
+        pytest.param({"KmsKeyArn": GIVEN_KEY}, GIVEN_KEY, id="a given key"),
+    ],
+)
+def test_login_may_seal_recordings_and_open_none(parameters: dict[str, str], key: str) -> None:
+    stack = Stack(RecordLoginsDays="7", **parameters)
+    of_this_stack = {"StringEquals": {"kms:EncryptionContext:stack": "stack"}}
+    own = [s for n, s in stack.statements() if n == "LoginRole" and "kms:" in str(s["Action"])]
+    reading = [s for n, s in stack.statements() if n == "ReadRecordingsPolicy"]
+
+    assert own == [
+        {
+            "Effect": "Allow",
+            "Action": "kms:GenerateDataKey",
+            "Resource": key,
+            "Condition": of_this_stack,
+        }
+    ]
+    assert {
+        "Effect": "Allow",
+        "Action": "kms:Decrypt",
+        "Resource": key,
+        "Condition": of_this_stack,
+    } in reading
+    assert {
+        "Effect": "Allow",
+        "Action": "dynamodb:Query",
+        "Resource": "<SessionsTable.Arn>/index/by_recorded",
+    } in reading
+    # Without a key of its own the stack pays for none.
+    assert ("RecordingKey" in stack.resources) == (not parameters)
+    assert stack.environment("LoginFunction")["RECORDING_KEY"] == key
+
+
+def test_nothing_is_recorded_unless_it_is_asked_for(stack: Stack) -> None:
+    assert "ReadRecordingsPolicy" not in stack.resources
+    assert "RecordingKey" not in stack.resources
+    assert stack.environment("LoginFunction")["RECORDING_KEY"] == ""
+    assert len(stack.properties("LoginFunction")["Layers"]) == 1
+    # What it seals with comes in the other layer.
+    _, net = Stack(RecordLoginsDays="1").properties("LoginFunction")["Layers"]
+    assert net.startswith("<NetLayer")
 
 
 def test_a_plain_rule_may_only_log(stack: Stack) -> None:
@@ -71,6 +152,154 @@ def test_a_plain_rule_may_only_log(stack: Stack) -> None:
         "logs:CreateLogStream": {"<RulesLogGroup.Arn>"},
         "logs:PutLogEvents": {"<RulesLogGroup.Arn>"},
     }
+
+
+def test_the_endpoint_that_cancels_tokens_may_write_its_own_entries_and_no_more() -> None:
+    stack = Stack(EnableDenylist="true")
+    keys = {
+        action: statement["Condition"]
+        for name, statement in stack.statements()
+        if name == "TokenDenylistRole" and "Condition" in statement
+        for action in as_list(statement["Action"])
+    }
+
+    assert allowed(stack, "TokenDenylistRole") == {
+        "logs:CreateLogStream": {"<DoorsLogGroup.Arn>"},
+        "logs:PutLogEvents": {"<DoorsLogGroup.Arn>"},
+        "dynamodb:DeleteItem": {"<ProfilesTable.Arn>"},
+        "dynamodb:UpdateItem": {"<ProfilesTable.Arn>"},
+        "dynamodb:GetItem": {"<ProfilesTable.Arn>"},
+        "dynamodb:Query": {"<ProfilesTable.Arn>/index/by_listing"},
+    }
+    assert keys == {
+        "dynamodb:DeleteItem": leading_keys("DENY#*"),
+        "dynamodb:UpdateItem": leading_keys("DENY#*"),
+        "dynamodb:GetItem": leading_keys("LEDGER#*"),
+        "dynamodb:Query": {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": "DENY"}},
+    }
+
+
+def leading_keys(pattern: str) -> dict[str, Any]:
+    return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": pattern}}
+
+
+def test_only_with_the_cascade_may_the_endpoint_sign_people_out() -> None:
+    stack = Stack(EnableDenylist="true", DenylistCascade="true")
+
+    actions = allowed(stack, "TokenDenylistRole")
+
+    assert actions["cognito-idp:AdminUserGlobalSignOut"] == {"<UserPool.Arn>"}
+    assert actions["cognito-idp:ListUsers"] == {"<UserPool.Arn>"}
+
+
+def test_the_authorizer_may_read_cancelled_tokens_and_nothing_of_people() -> None:
+    stack = Stack(EnableDenylist="true")
+    reading = [
+        statement["Condition"]
+        for name, statement in stack.statements()
+        if name == "TokenAuthorizerRole" and "dynamodb:BatchGetItem" in as_list(statement["Action"])
+    ]
+
+    assert allowed(stack, "TokenAuthorizerRole") == {
+        "logs:CreateLogStream": {"<DoorsLogGroup.Arn>"},
+        "logs:PutLogEvents": {"<DoorsLogGroup.Arn>"},
+        "dynamodb:BatchGetItem": {"<ProfilesTable.Arn>"},
+    }
+    assert reading == [leading_keys("DENY#*")]
+
+
+def test_only_callers_with_iam_permission_reach_the_endpoint_that_cancels_tokens() -> None:
+    stack = Stack(EnableDenylist="true")
+
+    routes = stack.of_type("AWS::ApiGatewayV2::Route")
+
+    assert [(r["RouteKey"], r["AuthorizationType"]) for r in routes.values()] == [
+        ("ANY /tokens/denylist", "AWS_IAM")
+    ]
+
+
+def test_nothing_of_cancelled_tokens_is_made_unless_asked_for(stack: Stack) -> None:
+    made = [name for name in stack.resources if name.startswith(("Token", "Doors"))]
+
+    assert made == []
+
+
+def test_the_doors_of_browsers_may_read_their_own_secrets_and_log() -> None:
+    stack = Stack(EnablePusher="true", ZendeskSubdomain="acme", HostedDomainPrefix="acme")
+    logging = {
+        "logs:CreateLogStream": {"<DoorsLogGroup.Arn>"},
+        "logs:PutLogEvents": {"<DoorsLogGroup.Arn>"},
+    }
+
+    for door in ("Pusher", "Zendesk"):
+        secret = {"secretsmanager:GetSecretValue": {f"<{door}Secret.Id>"}}
+        assert allowed(stack, f"{door}Role") == logging | secret
+
+
+def test_pushers_door_may_read_cancelled_tokens_where_there_are_some() -> None:
+    stack = Stack(EnablePusher="true", EnableDenylist="true")
+    reading = [
+        statement["Condition"]
+        for name, statement in stack.statements()
+        if name == "PusherRole" and "dynamodb:BatchGetItem" in as_list(statement["Action"])
+    ]
+
+    assert reading == [leading_keys("DENY#*")]
+    assert stack.environment("PusherFunction")["DENYLIST_TABLE"] == "<ProfilesTable>"
+
+
+def test_the_settings_of_the_doors_of_browsers_are_legal() -> None:
+    stack = Stack(EnablePusher="true", ZendeskSubdomain="acme", HostedDomainPrefix="acme")
+    pusher = json.loads(stack.environment("PusherFunction")["PUSHER_SETTINGS"])
+    zendesk = json.loads(stack.environment("ZendeskFunction")["ZENDESK_SETTINGS"])
+    real = {"user_pool_id": "eu-west-1_abc", "client_id": "1abc"}
+
+    pusher_door(pusher | {"allowed_clients": ["1abc"], "user_pool_id": "eu-west-1_abc"}, str)
+    door = zendesk_door(zendesk | real, str)
+
+    assert door.settings["return_to_hosts"] == [""]
+    assert pusher["channels"] == ["private-user-{sub}"]
+    client = stack.properties("ZendeskClient")
+    assert client["CallbackURLs"] == [zendesk["callback_url"]]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "routes"),
+    [
+        pytest.param({}, set(), id="none by default"),
+        pytest.param({"EnablePusher": "true"}, {"POST /pusher/auth"}, id="pusher"),
+        pytest.param(
+            {"ZendeskSubdomain": "acme", "HostedDomainPrefix": "a"},
+            {"GET /zendesk/{step}"},
+            id="zendesk",
+        ),
+    ],
+)
+def test_there_are_only_the_doors_that_were_asked_for(
+    parameters: dict[str, str], routes: set[str]
+) -> None:
+    stack = Stack(**parameters)
+
+    found = {route["RouteKey"] for route in stack.of_type("AWS::ApiGatewayV2::Route").values()}
+    functions = stack.of_type("AWS::Lambda::Function")
+
+    assert found == routes
+    assert ("PusherFunction" in functions, "ZendeskFunction" in functions) == (
+        "EnablePusher" in parameters,
+        "ZendeskSubdomain" in parameters,
+    )
+
+
+def test_only_outside_of_production_are_pictures_of_logins_kept() -> None:
+    captures = [
+        (stage, statement["Resource"], statement["Condition"])
+        for stage in ("dev", "test", "prod")
+        for name, statement in Stack(DeploymentStage=stage).statements()
+        if name == "DebugCaptureRuleRole"
+    ]
+
+    table, keys = "<SessionsTable.Arn>", leading_keys("CAPTURE#*")
+    assert captures == [("dev", table, keys), ("test", table, keys)]
 
 
 def test_announce_may_publish_on_the_one_bus(stack: Stack) -> None:
@@ -87,7 +316,19 @@ def test_deliver_may_invoke_after_login_rules_only(stack: Stack) -> None:
     assert actions["lambda:InvokeFunction"] == {f"<{pascal(r)}Rule.Arn>" for r in AFTER_LOGIN}
     assert actions["sqs:ReceiveMessage"] == {f"<{pascal(r)}Queue.Arn>" for r in AFTER_LOGIN}
     assert actions["sqs:SendMessage"] == {f"<{pascal(r)}DeadLetterQueue.Arn>" for r in AFTER_LOGIN}
-    assert actions["dynamodb:PutItem"] == {"<SessionsTable.Arn>"}
+    assert actions["dynamodb:PutItem"] == {"<SessionsTable.Arn>", "<ProfilesTable.Arn>"}
+
+
+def test_deliver_may_touch_nothing_of_people_but_its_own_items(stack: Stack) -> None:
+    [condition] = [
+        statement["Condition"]
+        for name, statement in stack.statements()
+        if name == "DeliverRole" and statement["Resource"] == "<ProfilesTable.Arn>"
+    ]
+
+    assert condition == {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["ENRICHMENT#*", "ONCE#*"]}
+    }
 
 
 def test_nothing_else_is_allowed_on_everything(stack: Stack) -> None:
@@ -113,17 +354,23 @@ def test_no_policy_allows_actions_by_pattern(stack: Stack) -> None:
     assert found == []
 
 
-def test_no_role_has_a_managed_policy_but_the_one_sam_gives_rules_with_secrets(
+def test_no_role_has_a_managed_policy_but_the_one_sam_gives_rules_with_roles_of_their_own(
     stack: Stack,
 ) -> None:
     attached = {
         name: role["ManagedPolicyArns"]
         for name, role in stack.of_type("AWS::IAM::Role").items()
-        if role.get("ManagedPolicyArns")
+        if role.get("ManagedPolicyArns") and name != "DeliverRole"
     }
 
-    assert set(attached) == {"AddEmailToAccessTokenRuleRole", "RecordEventsSplunkRuleRole"}
+    assert set(attached) == {f"{pascal(r)}RuleRole" for r in RULES_WITH_ROLES}
     assert all(arns == [BASIC_EXECUTION] for arns in attached.values())
+
+
+def test_only_policies_of_the_stack_are_attached_to_deliver(stack: Stack) -> None:
+    own = {f"<{name}>" for name in stack.of_type("AWS::IAM::ManagedPolicy")}
+
+    assert set(stack.properties("DeliverRole")["ManagedPolicyArns"]) <= own
 
 
 def test_a_given_permissions_boundary_is_on_every_role() -> None:

@@ -231,6 +231,7 @@ def _deploy(aws: EmbeddedAws, name: str, collector_url: str) -> AfterLogin:
             (["sqs:GetQueueAttributes", "sqs:ReceiveMessage"], queue_arn),
             ("sqs:SendMessage", dead_arn),
         ],
+        PROFILES_TABLE=name,
         SESSIONS_TABLE=name,
         RULE_FUNCTION_PREFIX=f"{name}-rule-",
     )

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,11 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 
 from cognito_rules.deliver import Deliverer
+from cognito_rules.dynamodb_json import from_item
+from cognito_rules.manifest import Manifest
+from cognito_rules.markers import Markers
 from cognito_rules.queues import Queues
+from cognito_rules.second_hop import SecondHop
 from cognito_rules.testing import a_context
 from local.server import EmbeddedAws
 from tests.unit.core.chains import a_manifest
@@ -33,6 +38,8 @@ class Rule:
 
     def __init__(self) -> None:
         self.answers: list[Any] = [OK]
+        self.answers_of: dict[str, Any] = {}
+        self.requests: list[dict[str, Any]] = []
         self.invoked: list[tuple[str, str, float]] = []
         self.before_answer: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
@@ -40,7 +47,10 @@ class Rule:
     def invoke(self, rule: str, request: dict[str, Any], timeout: float) -> Any:
         with self._lock:
             self.invoked.append((rule, request["login"]["event"]["id"], timeout))
-            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            self.requests.append(request)
+            answer = self.answers_of.get(rule)
+            if answer is None:
+                answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         self.before_answer()
         return answer
 
@@ -53,7 +63,9 @@ class Rule:
 class Post:
     """A queue with its dead letters, and the deliverer that Lambda would call for it."""
 
-    def __init__(self, aws: EmbeddedAws, rule: Rule) -> None:
+    def __init__(self, aws: EmbeddedAws, rule: Rule, *others: Manifest) -> None:
+        self.others = others
+        self.now = time.time
         self._sqs, self._dynamodb = aws.client("sqs"), aws.client("dynamodb")
         self.hidden_for: list[int] = []
         self._sqs.meta.events.register(
@@ -94,12 +106,20 @@ class Post:
             timeout_ms=1000,
             events=["LoginCompleted"],
         )
+        manifests = (manifest, *self.others)
         return Deliverer(
             self.rule,
             Queues(self._sqs),
             DynamoDBPersistenceLayer(self.table, **options),
             CircuitBreakerDynamoDBPersistence(self.table, **options),
-            {manifest.name: manifest},
+            {manifest.name: manifest for manifest in manifests},
+            Markers(self._dynamodb, self.table, clock=lambda: self.now()),
+            SecondHop(
+                self._dynamodb,
+                profiles=self.table,
+                sessions=self.table,
+                clock=lambda: self.now(),
+            ),
         )
 
     def send(self, event_id: str, *entries: str, **changes: Any) -> None:
@@ -183,3 +203,12 @@ class Post:
     def items(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._dynamodb.scan(TableName=self.table)["Items"]
         return found
+
+    def forget(self, key: str) -> None:
+        """Delete an item."""
+        self._dynamodb.delete_item(TableName=self.table, Key={"pk": {"S": key}})
+
+    def kept(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """Return the items whose keys begin with ``prefix``, by what follows it."""
+        items = map(from_item, self.items)
+        return {i["pk"].removeprefix(prefix): i for i in items if i["pk"].startswith(prefix)}

@@ -219,6 +219,7 @@ def _deliver_here(
     )
     environment = path.aws.environment | {
         "PYTHONPATH": f"layers/core{os.pathsep}.",
+        "PROFILES_TABLE": path.table,
         "SESSIONS_TABLE": path.table,
         "RULE_FUNCTION_PREFIX": f"{path.name}-rule-",
     }

@@ -44,6 +44,7 @@ parameter_overrides = ["Greeting=configured"]
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small project of its own, which is what gets deployed."""
     (tmp_path / "template.yaml").write_text(TEMPLATE)
+    (tmp_path / "chain.toml").write_text("")
     stack = f"test-{uuid4().hex[:8]}"
     (tmp_path / "samconfig.toml").write_text(CONFIGURATION.replace("STACK", stack))
     monkeypatch.setattr(deployment, "PROJECT", tmp_path)

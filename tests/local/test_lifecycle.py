@@ -1,5 +1,6 @@
 """The embedded AWS starts, says plainly why it cannot, and always ends what it started."""
 
+import json
 import os
 import signal
 import socket
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from typer.testing import CliRunner
 
+from cli.main import app
 from local import server
 from local.__main__ import main
 from local.errors import PortInUseError, SetUpError, StartError
@@ -272,3 +275,44 @@ class TestSettings:
         response = urllib3.request("GET", f"{aws.endpoint}/_local/nothing", retries=False)
 
         assert response.status == 404
+
+
+def test_a_started_stack_says_how_to_sign_in_to_it() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", "start", "--parameter", "RecordLoginsDays=1"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=server.PROJECT,
+    )
+    try:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line.strip())
+            if "AWS_DEFAULT_REGION" in line:
+                break
+        exports = [line.removeprefix("export ") for line in said if line.startswith("export ")]
+        environment = dict(line.split("=", 1) for line in exports)
+        [password] = [line.split("the password: ")[1] for line in said if "can sign in" in line]
+
+        signed_in = CliRunner().invoke(
+            app,
+            ["login", "ada@example.com", "--password-stdin", "--json"],
+            input=password,
+            env=environment | {"AWS_PROFILE": None},
+        )
+    finally:
+        process.terminate()
+        process.communicate()
+
+    assert json.loads(signed_in.stdout)["id_token"]["email"] == "ada@example.com"
+    assert any(line.startswith("ReadRecordingsPolicy = ") for line in said)
+    assert "source .venv/bin/activate" in said
+
+
+def test_a_parameter_without_a_value_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["start", "--parameter", "RecordLoginsDays"])
+
+    assert ended.value.code == 2
+    assert "'RecordLoginsDays' is not NAME=VALUE" in capsys.readouterr().err

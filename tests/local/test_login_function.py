@@ -212,6 +212,28 @@ def test_a_forgotten_password_is_no_login(subject: Subject) -> None:
     assert subject.function.handle(event) == event
 
 
+@pytest.mark.parametrize(
+    ("reads", "is_recorded"),
+    [
+        pytest.param(["user.app_metadata.last_password_reset"], True, id="when a rule asks for it"),
+        pytest.param(["user.app_metadata"], True, id="when a rule reads all"),
+        pytest.param(["user.app_metadata.plan"], False, id="not when no rule asks"),
+    ],
+)
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_replaced_password_is_recorded(
+    subject: Subject, reads: list[str], is_recorded: bool, is_known: bool
+) -> None:
+    subject.rule("guard", reads=reads, **GUARD)
+    if is_known:
+        subject.handle(pre_token())
+
+    subject.function.handle(post_confirmation("PostConfirmation_ConfirmForgotPassword"))
+
+    kept = subject.profile().get("app_metadata", {}) if is_known or is_recorded else {}
+    assert list(kept) == (["last_password_reset"] if is_recorded else [])
+
+
 def test_the_confirmation_of_a_local_account_is_no_login(subject: Subject) -> None:
     subject.rule("guard", refuse, **GUARD)
     subject.rule("tell", allow, stage="after_login", events=["SignUpConfirmed"])

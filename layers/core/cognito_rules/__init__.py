@@ -1,5 +1,6 @@
 """Cognito Rules: the names that rules import. Everything else in this package is internal."""
 
+from cognito_rules.addresses import Network, is_in, parse_address, parse_network
 from cognito_rules.claims import claim_name, is_scope
 from cognito_rules.effects import Effects
 from cognito_rules.email_address import normalise_email
@@ -15,16 +16,20 @@ __all__ = [
     "Effects",
     "InvalidEffectError",
     "Login",
+    "Network",
     "Rule",
     "RuleError",
     "UpstreamError",
     "account_of",
     "claim_name",
+    "is_in",
     "is_role_arn",
     "is_scope",
     "is_tag_key",
     "is_tag_value",
     "lambda_rule",
     "normalise_email",
+    "parse_address",
+    "parse_network",
     "time_zone",
 ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cognito_rules.chain import Entry
+from cognito_rules.consent import facts_for, obstacle
 from cognito_rules.envelope import request_of
-from cognito_rules.fields import OPEN_MAPS, Facts
+from cognito_rules.fields import OPEN_MAPS, Facts, lookup
 from cognito_rules.login import parse_time
+from cognito_rules.planner import reads_from
 
 SCHEMA = 1
 # DynamoDB takes 400 KB an item, and the bus 256 KB of one rule's view.
@@ -25,6 +28,19 @@ _WHO_AND_WHERE = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What is told of one login, as JSON text; None when no entry is told of it.
+
+    ``told`` names the entries that are; ``not_told`` says by entry id why an entry is not, though
+    it hears of such events.
+    """
+
+    text: str | None
+    told: tuple[str, ...]
+    not_told: Mapping[str, str]
+
+
 def build_announcement(
     event_type: str,
     entries: Iterable[Entry],
@@ -34,17 +50,18 @@ def build_announcement(
     occurred_at: str,
     first_login: bool = False,
     code: str | None = None,
-) -> str | None:
-    """Return the announcement as JSON text, or None when no entry wants it.
+    done: Collection[str] = (),
+) -> Announcement:
+    """Return the announcement for the entries that hear of such events and may be told.
 
     Each view holds what its entry's manifest reads and nothing else, so that a queue receives
-    nothing that another rule may see. ``code`` is the reason of a LoginDenied, for security rules.
+    nothing that another rule may see. An entry that reads what earlier ones write waits for them in
+    its own queue, and one whose answer nobody would read is not told: it may cost money. ``code``
+    is the reason of a LoginDenied, for security rules; ``done`` are entries that run once for each
+    person and did.
     What is too large is left out, as unknown: nobody escapes being announced by sending much.
     """
     parse_time(occurred_at)
-    subscribed = [entry for entry in entries if event_type in entry.manifest.events]
-    if not subscribed:
-        return None
     event: Facts = {
         "id": event_id,
         "type": event_type,
@@ -54,6 +71,28 @@ def build_announcement(
     if code is not None:
         event["code"] = code
     seen = {**facts, "event": event}
+    subscribed = [entry for entry in entries if event_type in entry.manifest.events]
+    obstacles = {
+        entry.id: "done_before" if entry.id in done else obstacle(entry, seen)
+        for entry in subscribed
+    }
+    not_told = {entry: reason for entry, reason in obstacles.items() if reason is not None}
+    told = _needed([entry for entry in subscribed if entry.id not in not_told], not_told)
+    text = _fitting_document(event, told, seen) if told else None
+    return Announcement(text, tuple(entry.id for entry in told), not_told)
+
+
+def _needed(told: list[Entry], not_told: dict[str, str]) -> list[Entry]:
+    needed: list[Entry] = []
+    for entry in reversed(told):
+        if entry.manifest.seen_writes and not any(reads_from(later, entry) for later in needed):
+            not_told[entry.id] = "not_needed"
+        else:
+            needed.insert(0, entry)
+    return needed
+
+
+def _fitting_document(event: Facts, subscribed: list[Entry], seen: Facts) -> str:
     views = _views(event, subscribed, seen)
     document = _document(event, views)
     for less in (_without_maps, _who_and_where):
@@ -90,14 +129,41 @@ def _who_and_where(facts: Facts) -> Facts:
 
 def _views(event: Facts, entries: list[Entry], facts: Facts) -> dict[str, dict[str, Any]]:
     views: dict[str, dict[str, Any]] = {}
-    for entry in entries:
+    for index, entry in enumerate(entries):
         rule = entry.manifest.name
         request = request_of(
-            facts, entry.manifest.reads, entry.configuration, now=event["occurred_at"]
+            facts_for(entry, facts),
+            entry.manifest.reads,
+            entry.configuration,
+            now=event["occurred_at"],
         )
         view = views.setdefault(rule, {"event_id": event["id"], "rule": rule, "deliveries": []})
-        view["deliveries"].append({"entry": entry.id, "request": request})
+        about = _about(entry, entries[:index], entries[index + 1 :])
+        if about or entry.manifest.enriches:
+            # For what is kept of the person, which no rule needs to be told.
+            view["person"] = lookup(facts, ("user", "user_id"))
+        view["deliveries"].append({"entry": entry.id, "request": request, **about})
     return views
+
+
+def _about(entry: Entry, before: list[Entry], after: list[Entry]) -> dict[str, Any]:
+    """Return what deliver has to know of an entry among those that are told; see ``View``.
+
+    What is kept of the person from a source is for this entry when the one that asks the source is
+    told as well: else the person may not agree to it any more.
+    """
+    waits_for = [earlier for earlier in before if reads_from(entry, earlier)]
+    needed_by = [later for later in after if reads_from(later, entry)]
+    asked = entry.manifest.enriches.union(*(earlier.manifest.enriches for earlier in waits_for))
+    about = {
+        "once": entry.once_per_user,
+        "waits_for": [earlier.id for earlier in waits_for],
+        "needed_by": [later.id for later in needed_by if later.once_per_user],
+        "sources": sorted(entry.manifest.sources & asked),
+    }
+    if not all(later.once_per_user for later in needed_by):
+        del about["needed_by"]
+    return {key: value for key, value in about.items() if value}
 
 
 def _document(event: Facts, views: dict[str, Any], *, truncated: bool = False) -> str:

@@ -59,10 +59,28 @@ class Aws:
         timeout: float,
         repeatable: bool = False,
     ) -> HttpAnswer:
-        """Send one signed POST and return the answer whatever its status.
+        """Send one signed POST and return the answer whatever its status; see ``send``."""
+        return self.send(
+            "POST", service, url, body, headers, timeout=timeout, repeatable=repeatable
+        )
 
-        ``timeout`` is in seconds for all of it. A connection that dies while its environment is
-        frozen shows it when it is used: a ``repeatable`` call is then sent once more.
+    def send(
+        self,
+        method: str,
+        service: str,
+        url: str,
+        body: bytes,
+        headers: dict[str, str],
+        *,
+        timeout: float,
+        repeatable: bool = False,
+    ) -> HttpAnswer:
+        """Send one signed request and return the answer whatever its status.
+
+        ``service`` is the name under which AWS checks the signature; a query in ``url`` has its
+        names in order, and all of it quoted. ``timeout`` is in seconds for all of it. A connection
+        that dies while its environment is frozen shows it when it is used: a ``repeatable`` call is
+        then sent once more.
 
         Raises
         ------
@@ -73,7 +91,7 @@ class Aws:
         credentials = self._session.get_credentials()
         if credentials is None:
             raise UpstreamError(service, "there are no AWS credentials")
-        origin, host, path = _split(url)
+        origin, host, path, query = _split(url)
         signed = signed_headers(
             credentials.get_frozen_credentials(),
             service=service,
@@ -83,7 +101,10 @@ class Aws:
             body=body,
             headers=headers,
             now=datetime.now(UTC),
+            method=method,
+            query=query,
         )
+        target = f"{path}?{query}" if query else path
         connections = self._connections.get(origin)
         if connections is None:  # setdefault: another thread may have been faster
             connections = self._connections.setdefault(origin, Connections(origin))
@@ -92,17 +113,19 @@ class Aws:
             if left <= 0:
                 raise UpstreamTimeoutError(service, "no time was left", retryable=True)
             try:
-                return connections.post(path, body, signed, connect=CONNECT_TIMEOUT, timeout=left)
+                return connections.send(
+                    method, target, body, signed, connect=CONNECT_TIMEOUT, timeout=left
+                )
             except UpstreamError as error:
                 if error.code != CONNECTION_BROKEN or not repeatable:
                     raise
                 repeatable = False
 
 
-def _split(url: str) -> tuple[str, str, str]:
-    """Return the origin, the host as a Host header names it, and the path."""
+def _split(url: str) -> tuple[str, str, str, str]:
+    """Return the origin, the host as a Host header names it, the path and the query."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}", parts.netloc, parts.path or "/"
+    return f"{parts.scheme}://{parts.netloc}", parts.netloc, parts.path or "/", parts.query
 
 
 def error_code(document: Any) -> str:

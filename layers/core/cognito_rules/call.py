@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from cognito_rules.chain import Entry
+from cognito_rules.effect_values import PROFILE_ATTRIBUTES
 from cognito_rules.fields import Facts, Read
 from cognito_rules.login import format_time
-from cognito_rules.protocol import PROFILE_ATTRIBUTES
+from cognito_rules.planner import Plan
+from cognito_rules.runner import Outcome
 from cognito_rules.store import PROFILE_MAPS, Loaded, ProfileWrite
 from cognito_rules.triggers import Kind, Trigger
 
@@ -30,7 +33,12 @@ class Call:
     trigger: Trigger
     facts: Facts
     entries: Sequence[Entry]
+    # Why each other entry of the chain is not on, by entry id.
+    skipped: Mapping[str, str]
     at: float
+    # On the monotonic clock, and how many seconds before ``at``.
+    started: float
+    began_before: float
     deadline: float
     # Of what this call announces: its own, since a delivery is made once for each.
     event_id: str
@@ -44,11 +52,27 @@ class Call:
     reads: tuple[Read, ...] = ()
     reused: bool = False
     decided_at: float = 0.0
+    plan: Plan | None = None
+    outcome: Outcome | None = None
+    recording: Future[None] | None = None
+    # (phase, when it began on the monotonic clock); each ends where the next one begins.
+    phases: list[tuple[str, float]] = field(default_factory=list)
 
     @property
     def now(self) -> str:
         """The time of the call as rules see it."""
         return format_time(datetime.fromtimestamp(self.at, UTC))
+
+    def begin(self, phase: str) -> None:
+        """Note for the trace that a phase of the call begins: read, chain or finish."""
+        self.phases.append((phase, time.monotonic()))
+
+    def phase_ms(self, phase: str) -> float | None:
+        """Return when a phase began, in milliseconds from the start of the call."""
+        for name, began in self.phases:
+            if name == phase:
+                return (began - self.started) * 1000
+        return None
 
     def left(self, at_most: float, *, reserved: float = 0.0) -> float:
         """Return the seconds that a step may take, ``reserved`` ones being kept for later steps."""
@@ -76,9 +100,26 @@ class Call:
                 user |= {key: value for key, value in (held or {}).items() if key in unknown}
             else:
                 user[kind] = dict(held or {})
+        # Cognito tells triggers no date: the first login that was seen is the account's, unless an
+        # import knows better.
+        seen = profile.get("created_at") or profile.get("first_login_at") or self.now
+        if (created_at := _date(seen)) is not None:
+            user["created_at"] = created_at
         # As Auth0 counts: this login is one of them.
         this_one = int(self.trigger.kind is not Kind.REFRESH)
         self.facts["stats"] = {"logins_count": self.loaded.logins_count + this_one}
+
+
+def _date(value: Any) -> str | None:
+    """Return a date of a profile as rules see it; None for what is none, such as milliseconds."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return format_time(datetime.fromtimestamp(value, UTC))
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def changes(facts: Facts, write: ProfileWrite) -> bool:

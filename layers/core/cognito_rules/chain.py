@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from cognito_rules.errors import ChainError
+from cognito_rules.errors import ChainError, Problem
 from cognito_rules.fields import Facts, lookup
 from cognito_rules.manifest import Manifest
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["enforce", "shadow", "off"]
 Placement = Literal["function", "inline"]
+# What an after_login entry needs before it is told of a person: nothing, no refusal, a grant.
+RequireConsent = Literal["off", "opt_out", "opt_in"]
 
 EVERYONE = "*"
 
@@ -34,20 +36,25 @@ class When:
     connections: tuple[str, ...] | None = None
 
     def matches(self, facts: Facts) -> bool:
-        """Say whether the login is of a named application and connection; names compare exactly.
+        """Say whether the login is of a named application and connection; names compare exactly."""
+        return self.mismatch(facts) is None
+
+    def mismatch(self, facts: Facts) -> str | None:
+        """Return why the entry is not for this login, or None when it is.
 
         A person with several linked identities matches when any of them does.
         """
         if self.applications is not None and EVERYONE not in self.applications:
             names = {lookup(facts, ("client", "client_id")), lookup(facts, ("client", "name"))}
             if names.isdisjoint(self.applications):
-                return False
+                return "another application"
         if self.connections is not None and EVERYONE not in self.connections:
             identities = lookup(facts, ("user", "identities")) or []
             names = {identity.get("connection") for identity in identities}
             names.add(lookup(facts, ("connection", "name")))
-            return not names.isdisjoint(self.connections)
-        return True
+            if names.isdisjoint(self.connections):
+                return "another connection"
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +71,10 @@ class Entry:
     placement: Placement = "function"
     runs_on_refresh: bool = False
     runs_on_client_credentials: bool = False
+    runs_on_sign_up: bool = False
     overrides: bool = False
+    require_consent: RequireConsent = "off"
+    once_per_user: bool = False
 
     def is_rolled_out_to(self, user_id: str) -> bool:
         """Say whether this user belongs to the percentage for whom the entry runs."""
@@ -96,8 +106,7 @@ class Chain:
     @cached_property
     def version(self) -> str:
         """Digest of the document: equal for documents that mean the same."""
-        canonical = json.dumps(self.document, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return version_of(canonical(self.document))
 
     @classmethod
     def parse(
@@ -108,6 +117,7 @@ class Chain:
         rules: Mapping[str, Rule] | None = None,
         token_version: str = "V3_0",
         privileged: Collection[str] | None = None,
+        required: Collection[str] = (),
     ) -> Chain:
         """Return the chain that ``document`` describes.
 
@@ -119,6 +129,7 @@ class Chain:
         token_version : of the pre token generation trigger; V1_0 cannot change access tokens.
         privileged : the rules that template.yaml lets grant roles, groups or session tags; None
             asks nobody, for tools that do not know the deployment.
+        required : ids of the entries that template.yaml wants to be there, and enforced.
 
         Raises
         ------
@@ -126,7 +137,8 @@ class Chain:
         """
         from cognito_rules.chain_document import DocumentReader
 
-        return DocumentReader(document, catalogue, rules, token_version, privileged).read()
+        reader = DocumentReader(document, catalogue, rules, token_version, privileged, required)
+        return reader.read()
 
     @classmethod
     def parse_toml(cls, text: str, catalogue: Mapping[str, Manifest], **options: Any) -> Chain:
@@ -134,5 +146,24 @@ class Chain:
         try:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ChainError([f"chain.toml is no TOML: {error}"]) from error
+            raise ChainError([Problem(f"chain.toml is no TOML: {error}")]) from error
         return cls.parse(document, catalogue, **options)
+
+    @classmethod
+    def parse_json(cls, text: str, catalogue: Mapping[str, Manifest], **options: Any) -> Chain:
+        """Return the chain of a published document; raises ChainError, also when it is no JSON."""
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ChainError([Problem("the document is no JSON")]) from error
+        return cls.parse(document, catalogue, **options)
+
+
+def canonical(document: Mapping[str, Any]) -> str:
+    """Return the one JSON text of a document, in ASCII, as it is published."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def version_of(text: str) -> str:
+    """Return the version of a document from its canonical text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -9,22 +9,35 @@ from cognito_rules import decision
 from cognito_rules.announcement import build_announcement
 from cognito_rules.call import Call, changes
 from cognito_rules.fields import Facts
+from cognito_rules.password_changes import LAST_PASSWORD_RESET
 from cognito_rules.planner import Answer, Run
 from cognito_rules.protocol import after
-from cognito_rules.store import COUNT_ONCE_SECONDS, PROFILE_EFFECTS, Commit, profile_writes
+from cognito_rules.store import (
+    COUNT_ONCE_SECONDS,
+    PROFILE_EFFECTS,
+    Commit,
+    ProfileWrite,
+    profile_writes,
+)
 from cognito_rules.triggers import Kind
 
 
 def announcement_of(call: Call, event_type: str, facts: Facts, **details: Any) -> str | None:
     """Return what the after_login rules are told of this call, or None when none is to be."""
-    return build_announcement(
+    announcement = build_announcement(
         event_type,
         [entry for entry in call.entries if entry.manifest.stage == "after_login"],
         facts,
         event_id=call.event_id,
         occurred_at=call.now,
+        done=call.loaded.done,
         **details,
     )
+    if announcement.told:
+        call.record["told"] = list(announcement.told)
+    if announcement.not_told:
+        call.record["not_told"] = dict(announcement.not_told)
+    return announcement.text
 
 
 def memo_of(
@@ -75,4 +88,20 @@ def commit_of(call: Call, run: Run) -> Commit:
         counts=counts,
         announcement=announcement,
         memo=memo,
+    )
+
+
+def password_reset_of(call: Call) -> Commit:
+    """Return what is stored when a forgotten password was replaced."""
+    return Commit(
+        user_id=call.trigger.user_id,
+        username=call.trigger.username,
+        login_key=call.login_key(),
+        event_id=call.event_id,
+        at=call.at,
+        kinds=frozenset(),
+        writes=(ProfileWrite("app_metadata", LAST_PASSWORD_RESET, call.now),),
+        counts=False,
+        announcement=None,
+        memo=None,
     )

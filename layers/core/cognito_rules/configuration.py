@@ -2,9 +2,10 @@
 
 Types: ``string``, ``integer``, ``number``, ``boolean``, ``json`` (anything), ``object`` (with
 ``fields``), ``list[TYPE]``, ``map[string, TYPE]``. A setting may say ``default``, ``required``,
-``help``, ``choices``, ``pattern``, ``minimum``, ``maximum``, ``min_items``, ``max_items``,
-``fields`` (of an object, or of the objects in a list or map) and ``source = "template"`` for a
-setting that comes from the function's stanza in template.yaml and cannot be given at run time.
+``help``, ``choices``, ``pattern``, ``minimum``, ``maximum``, ``min_items`` and ``max_items`` (of
+the list or map itself), ``fields`` (of an object, or of the objects in a list or map) and
+``source = "template"`` for a setting that comes from the function's stanza in template.yaml and
+cannot be given at run time.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _ON_VALUE = {
     "minimum": "minimum",
     "maximum": "maximum",
 }
+# On the list or map that the setting is, not on one inside of it.
 _ON_LIST = {"min_items": "minItems", "max_items": "maxItems"}
+_ON_MAP = {"min_items": "minProperties", "max_items": "maxProperties"}
 _KEYS = {"type", "default", "required", "help", "source", "fields", *_ON_VALUE, *_ON_LIST}
 
 
@@ -112,13 +115,14 @@ def _schema(
     name: str, type_name: str, declared: Mapping[str, Any], fields: tuple[Setting, ...]
 ) -> dict[str, Any]:
     schema: dict[str, Any]
+    inner = {key: value for key, value in declared.items() if key not in _ON_LIST}
     if match := _LIST.fullmatch(type_name):
-        schema = {"type": "array", "items": _schema(name, match[1].strip(), declared, fields)}
-        schema |= {_ON_LIST[key]: declared[key] for key in _ON_LIST if key in declared}
-        return schema
+        schema = {"type": "array", "items": _schema(name, match[1].strip(), inner, fields)}
+        return schema | {_ON_LIST[key]: declared[key] for key in _ON_LIST if key in declared}
     if match := _MAP.fullmatch(type_name):
-        values = _schema(name, match[1].strip(), declared, fields)
-        return {"type": "object", "additionalProperties": values}
+        values = _schema(name, match[1].strip(), inner, fields)
+        schema = {"type": "object", "additionalProperties": values}
+        return schema | {_ON_MAP[key]: declared[key] for key in _ON_MAP if key in declared}
     if type_name == "json":
         return {}
     if type_name == "object":
@@ -190,7 +194,9 @@ class Settings:
         """
         for name in given:
             if name in self.from_template:
-                raise ConfigurationError(f"{name} is set in template.yaml and nowhere else")
+                raise ConfigurationError(
+                    f"{name} is set in template.yaml and nowhere else", (name,)
+                )
         filled: dict[str, Any] = _fill(self.settings, {**given, **template})
         if not self.settings and not filled:
             return filled
@@ -199,8 +205,17 @@ class Settings:
         try:
             self._validate(filled)
         except JsonSchemaValueException as error:
-            raise ConfigurationError(_sentence(error)) from error
+            raise ConfigurationError(_sentence(error), _path(error)) from error
         return filled
+
+
+def _path(error: JsonSchemaValueException) -> tuple[str | int, ...]:
+    """Return the keys and indexes that lead to what is wrong, an unknown key among them."""
+    path: list[str | int] = [int(p) if p.isdigit() else p for p in map(str, error.path[1:])]
+    if error.rule == "additionalProperties":
+        known = error.definition.get("properties", {})
+        path.append(min(str(name) for name in error.value if name not in known))
+    return tuple(path)
 
 
 def _sentence(error: JsonSchemaValueException) -> str:

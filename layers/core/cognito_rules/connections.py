@@ -50,12 +50,20 @@ class Connections:
         self._idle_seconds = idle_seconds
         self._idle: deque[tuple[socket.socket, float]] = deque()
 
-    def post(
-        self, path: str, body: bytes, headers: dict[str, str], *, connect: float, timeout: float
+    def send(
+        self,
+        method: str,
+        target: str,
+        body: bytes,
+        headers: dict[str, str],
+        *,
+        connect: float,
+        timeout: float,
     ) -> HttpAnswer:
-        """Send one POST, once, and return the answer.
+        """Send one request, once, and return the answer.
 
-        ``timeout`` is in seconds for all of it, of which a new connection may take ``connect``.
+        ``target`` is the path with its query. ``timeout`` is in seconds for all of it, of which a
+        new connection may take ``connect``.
 
         Raises
         ------
@@ -70,7 +78,7 @@ class Connections:
             raise self._failed(error) from error
         try:
             connection.settimeout(max(0.001, ends - time.monotonic()))
-            connection.sendall(self._head(path, body, headers) + body)
+            connection.sendall(self._head(method, target, body, headers) + body)
             answer, is_last = _read(connection)
         except TimeoutError as error:
             connection.close()
@@ -95,8 +103,12 @@ class Connections:
     def __del__(self) -> None:
         self.close()
 
-    def _head(self, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-        lines = [f"POST {path} HTTP/1.1", f"Host: {self._name}", f"Content-Length: {len(body)}"]
+    def _head(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> bytes:
+        lines = [
+            f"{method} {target} HTTP/1.1",
+            f"Host: {self._name}",
+            f"Content-Length: {len(body)}",
+        ]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if any("\r" in line or "\n" in line for line in lines):
             raise HTTPException("a line break in the head of a request")

@@ -132,8 +132,11 @@ def from_memo(memo: Mapping[str, Any]) -> dict[str, Answer]:
     }
 
 
+def is_recent(memo: Mapping[str, Any], now: float) -> bool:
+    """Say whether a memo is young enough to be of this login."""
+    return 0 <= now - float(memo["decided_at"]) <= MAX_AGE_SECONDS
+
+
 def fits(memo: Mapping[str, Any] | None, profile: str, now: float) -> bool:
     """Say whether a memo may be used: young enough, and of an equal profile."""
-    if memo is None or profile not in memo["profiles"]:
-        return False
-    return 0 <= now - float(memo["decided_at"]) <= MAX_AGE_SECONDS
+    return memo is not None and profile in memo["profiles"] and is_recent(memo, now)

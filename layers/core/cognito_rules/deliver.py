@@ -1,8 +1,9 @@
 """From a rule's queue to the rule: each delivery once, later when not now, and never lost.
 
 One message is the view of one rule on one event, with a delivery for each entry of the chain. A
-delivery that was made is remembered for 15 days. What can be tried again stays on the queue, hidden
-for a growing while; what cannot is copied to the queue's dead-letter queue with the reason.
+delivery that was made is remembered for 15 days, and for ever when it is made once for each person.
+What can be tried again stays on the queue, hidden for a growing while; what cannot is copied to the
+queue's dead-letter queue with the reason.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
@@ -27,8 +28,16 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyInconsistentStateError,
     IdempotencyPersistenceLayerError,
 )
+from botocore.exceptions import BotoCoreError, ClientError
 
-from cognito_rules.delivery import Fault, Message, VendorDown, View, check_response
+from cognito_rules.delivery import (
+    MEMORY_PREFIX,
+    Fault,
+    Message,
+    VendorDown,
+    View,
+    check_response,
+)
 from cognito_rules.logs import logger
 from cognito_rules.manifest import Manifest, catalogue
 
@@ -39,7 +48,10 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 
+    from cognito_rules.markers import Markers
+    from cognito_rules.protocol import Effect
     from cognito_rules.queues import Queues
+    from cognito_rules.second_hop import SecondHop
 
 REMEMBERED_SECONDS = 15 * 24 * 3600
 # Of the function's own time: what it keeps for itself after a rule, and gives a rule's cold start.
@@ -48,6 +60,15 @@ COLD_START = 5.0
 
 FAILURES_TO_OPEN = 5
 RECOVERY_SECONDS = 30
+
+
+# The tables do not answer, or refuse.
+_STORE_ERRORS = (
+    BotoCoreError,
+    ClientError,
+    IdempotencyInconsistentStateError,
+    IdempotencyPersistenceLayerError,
+)
 
 
 class Invoker(Protocol):
@@ -67,6 +88,8 @@ class Deliverer:
     memory : Powertools' idempotency records, in SessionsTable.
     circuits : Powertools' circuit states, in the same table.
     rules : every manifest by rule name.
+    markers : who is done, of entries that run once for each person.
+    hop : what entries that read each other's answers know of them.
     """
 
     def __init__(
@@ -76,12 +99,16 @@ class Deliverer:
         memory: DynamoDBPersistenceLayer,
         circuits: CircuitBreakerDynamoDBPersistence,
         rules: Mapping[str, Manifest],
+        markers: Markers,
+        hop: SecondHop,
     ) -> None:
         self._invoker = invoker
         self._queues = queues
         self._memory = memory
         self._circuits = circuits
         self._rules = rules
+        self._markers = markers
+        self._hop = hop
         self._once = IdempotencyConfig(
             event_key_jmespath="[entry, event_id]",
             expires_after_seconds=REMEMBERED_SECONDS,
@@ -150,20 +177,19 @@ class Deliverer:
             nonlocal made_now
             made_now = True
             try:
-                self._invoke(view.rule, delivery["request"], remaining)
+                return {"outcome": self._make(message, view, delivery, remaining)}
             except Fault as fault:
                 if not fault.is_rejection:
                     raise
                 self._set_aside(message, view, delivery, fault)
                 return {"outcome": "rejected", "code": fault.code}
-            return {"outcome": "delivered"}
 
         once = idempotent_function(
             make,
             data_keyword_argument="delivery_id",
             persistence_store=self._memory,
             config=self._once,
-            key_prefix="idempotency",
+            key_prefix=MEMORY_PREFIX,
         )
         try:
             result = once(
@@ -173,10 +199,12 @@ class Deliverer:
             self._defer_or_set_aside(message, view, delivery, fault, facts)
         except IdempotencyAlreadyInProgressError:
             self._defer(message, Fault("in_progress", retryable=True, counts=False), facts)
-        except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
+        except _STORE_ERRORS as error:
             logger().error("deliveries cannot be remembered", code=type(error).__name__, **facts)
             raise Fault("store_unavailable", retryable=True, counts=False) from error
         else:
+            if view.rule.enriches:
+                self._answered(view, delivery)
             outcome = result["outcome"] if made_now else "duplicate"
             logger().info("delivery finished", outcome=outcome, code=result.get("code"), **facts)
 
@@ -189,11 +217,17 @@ class Deliverer:
         facts: Mapping[str, Any],
     ) -> None:
         """Set a delivery aside so that it can be replayed, when nothing else can come of it."""
-        last = message.attempts >= self._queues.redrive(message.queue).max_receives
-        if fault.retryable and not (fault.counts and last):
+        if not self._is_last(message, fault):
             self._defer(message, fault, facts)
+        if view.rule.enriches:
+            self._answered(view, delivery)
         self._set_aside(message, view, delivery, fault)
         logger().error("delivery set aside", reason=fault.reason, code=fault.code, **facts)
+
+    def _is_last(self, message: Message, fault: Fault) -> bool:
+        """Say whether nothing is tried after this fault."""
+        last = message.attempts >= self._queues.redrive(message.queue).max_receives
+        return not fault.retryable or (fault.counts and last)
 
     @staticmethod
     def _defer(message: Message, fault: Fault, facts: Mapping[str, Any]) -> None:
@@ -216,27 +250,98 @@ class Deliverer:
         }
         self._queues.set_aside(message.queue, view.only(delivery), facts)
 
+    def _answered(self, view: View, delivery: dict[str, Any]) -> None:
+        """Let those go on who wait for this entry; again for a copy, lest a crash came between."""
+        try:
+            self._hop.answered(view.facts["event_id"], delivery["entry"])
+        except _STORE_ERRORS as error:
+            raise Fault("store_unavailable", retryable=True, counts=False) from error
+
+    def _make(
+        self, message: Message, view: View, delivery: dict[str, Any], remaining: Callable[[], float]
+    ) -> str:
+        """Make one delivery when its time has come and it is still wanted; return the outcome."""
+        person, event_id = view.person or "", view.facts["event_id"]
+        needed_by = delivery.get("needed_by")
+        if needed_by and self._markers.are_final(person, needed_by):
+            return "not_needed"
+        seconds = self._hop.wait(
+            event_id,
+            delivery.get("waits_for", ()),
+            sent_at=message.sent_seconds,
+            attempts=message.attempts,
+        )
+        if seconds is not None:
+            raise Fault("waits_for_another", retryable=True, delay=seconds, counts=False)
+        once = delivery.get("once") is True
+        if not once and not view.rule.enriches:
+            self._invoke(view, delivery, remaining)
+            return "delivered"
+        return self._make_alone(message, view, delivery, remaining, once=once)
+
+    def _make_alone(
+        self,
+        message: Message,
+        view: View,
+        delivery: dict[str, Any],
+        remaining: Callable[[], float],
+        *,
+        once: bool,
+    ) -> str:
+        """Make a delivery while no other event of the person can make it too."""
+        assert view.person is not None, "a view of such a delivery names the person"
+        event_id = view.facts["event_id"]
+        who = (view.person, delivery["entry"])
+        before = self._markers.start(*who, event_id)
+        if before == "started":
+            raise Fault("in_progress", retryable=True)
+        if before is not None:
+            return before
+        try:
+            effects = self._invoke(view, delivery, remaining)
+        except Fault as fault:
+            if not self._is_last(message, fault):
+                self._markers.keep(*who, event_id, message.delay_after(fault))
+            elif not once:
+                self._markers.release(*who)
+            elif fault.is_of_the_person:
+                self._markers.finish(*who, event_id, "rejected", code=fault.code)
+            else:
+                self._markers.set_aside(*who, event_id, fault.code)
+            raise
+        self._hop.keep(view.person, effects)
+        if once:
+            self._markers.finish(*who, event_id, "done")
+        else:
+            self._markers.release(*who)
+        return "delivered"
+
     def _invoke(
-        self, rule: Manifest, request: dict[str, Any], remaining: Callable[[], float]
-    ) -> None:
+        self, view: View, delivery: dict[str, Any], remaining: Callable[[], float]
+    ) -> list[Effect]:
         """Invoke a rule behind its circuit; raises Fault unless it made the delivery."""
+        rule = view.rule
+        request = self._hop.enriched(
+            view.person or "", delivery.get("sources", ()), delivery["request"]
+        )
         allowed = rule.timeout_ms / 1000
         left = remaining() - RESERVE
         if left < allowed:
             # It would be cut off in the middle: the message comes back to a call with more time.
             raise Fault("no_time", retryable=True, delay=1, counts=False)
 
-        def invoke() -> None:
+        def invoke() -> list[Effect]:
             timeout = min(left, allowed + COLD_START)
-            check_response(self._invoker.invoke(rule.name, request, timeout))
+            return check_response(self._invoker.invoke(rule.name, request, timeout), rule.writes)
 
         guarded = circuit_breaker(
             f"circuit#{rule.name}", self._circuits, on_transition=_log_circuit, config=self._circuit
         )(invoke)
         try:
-            guarded()
+            effects: list[Effect] = guarded()
         except CircuitBreakerOpenError as error:
             raise Fault("circuit_open", retryable=True) from error
+        return effects
 
 
 def _log_circuit(change: CircuitTransition) -> None:
@@ -258,12 +363,15 @@ def _deliverer() -> Deliverer:
 
     from cognito_rules.aws import Aws
     from cognito_rules.executors import RuleInvoker
+    from cognito_rules.markers import Markers
     from cognito_rules.queues import Queues
+    from cognito_rules.second_hop import SecondHop
 
     limits = Config(
         connect_timeout=1.0, read_timeout=2.0, retries={"mode": "standard", "max_attempts": 3}
     )
-    table, dynamodb = os.environ["SESSIONS_TABLE"], boto3.client("dynamodb", config=limits)
+    table, profiles = os.environ["SESSIONS_TABLE"], os.environ["PROFILES_TABLE"]
+    dynamodb = boto3.client("dynamodb", config=limits)
     return Deliverer(
         RuleInvoker(Aws(), os.environ["RULE_FUNCTION_PREFIX"]),
         Queues(boto3.client("sqs", config=limits)),
@@ -274,6 +382,8 @@ def _deliverer() -> Deliverer:
             table, key_attr="pk", expiry_attr="expires_at", boto3_client=dynamodb
         ),
         catalogue(),
+        Markers(dynamodb, profiles),
+        SecondHop(dynamodb, profiles=profiles, sessions=table),
     )
 
 

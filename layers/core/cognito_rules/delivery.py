@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cognito_rules.announcement import SCHEMA
+from cognito_rules.effect_values import is_code
 from cognito_rules.envelope import VERSION
+from cognito_rules.errors import InvalidEffectError, UndeclaredEffectError
+from cognito_rules.fields import Path
 from cognito_rules.manifest import Manifest
-from cognito_rules.protocol import is_code
+from cognito_rules.protocol import Effect, check_effect
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+MEMORY_PREFIX = "idempotency"
 FIRST_DELAY = 30
 LONGEST_DELAY = 3600
+# How many receives of a message wait for just as long as a vendor asks.
+TAKEN_AT_ITS_WORD = 3
 
 # Faults that say that the vendor is down, rather than that this event or this stack is wrong.
 _VENDOR_IS_DOWN = frozenset(
@@ -32,10 +39,16 @@ _REASONS = {
     "undeclared_read": "misconfigured",
     "undeclared_effect": "misconfigured",
 }
+# Rejections that say something of the rule, and nothing of the person.
+_RULE_IS_WRONG = frozenset({"rule_error", "invalid_answer"})
+_LISTS = ("waits_for", "needed_by", "sources")
 
 
 class Fault(Exception):
-    """Why a delivery was not made. ``delay`` is in seconds, None for the growing default."""
+    """Why a delivery was not made. ``delay`` is in seconds, None for the growing default.
+
+    One that ``counts`` is final at the last receive of a message.
+    """
 
     def __init__(
         self, code: str, *, retryable: bool, delay: float | None = None, counts: bool = True
@@ -44,7 +57,7 @@ class Fault(Exception):
         self.code = code
         self.retryable = retryable
         self.delay = delay
-        self.counts = counts  # whether the last receive of a message ends here
+        self.counts = counts
 
     @property
     def reason(self) -> str:
@@ -55,6 +68,11 @@ class Fault(Exception):
     def is_rejection(self) -> bool:
         """Whether the vendor refused this event for good, so that no replay would help."""
         return not self.retryable and self.code not in _REASONS
+
+    @property
+    def is_of_the_person(self) -> bool:
+        """Whether the vendor will not have this person, whatever event comes next."""
+        return self.is_rejection and self.code not in _RULE_IS_WRONG
 
 
 class VendorDown(Fault):
@@ -83,20 +101,37 @@ class Message:
             str(facts.get("SentTimestamp", "")),
         )
 
+    @property
+    def sent_seconds(self) -> float:
+        """When it was sent, in seconds since the epoch; long ago where SQS does not say."""
+        return int(self.sent_at) / 1000 if self.sent_at.isdigit() else 0.0
+
     def delay_after(self, fault: Fault) -> float:
-        """Return the seconds to wait: what the fault asks for, else 30, 60, … up to an hour."""
-        if fault.delay is not None:
-            return fault.delay
-        return float(min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self.attempts - 1, 10)))
+        """Return the seconds to wait: what the fault asks for, else 30, 60, … up to an hour.
+
+        A vendor that keeps asking for a second would use up all receives within one minute: after
+        the third it is no less than that.
+        """
+        growing = float(min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self.attempts - 1, 10)))
+        if fault.delay is None:
+            return growing
+        is_patient = fault.counts and self.attempts > TAKEN_AT_ITS_WORD
+        return max(fault.delay, growing) if is_patient else fault.delay
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a message says: one event, for one rule, with the request of each of its entries."""
+    """What a message says: one event, for one rule, with the request of each of its entries.
+
+    A delivery says by ``once`` that its entry runs once for each person, by ``waits_for`` which
+    entries are to answer before, by ``needed_by`` for which ones it is made, if for those only, and
+    by ``sources`` whose answers about the person it gets. ``person`` is the sub, for all that.
+    """
 
     rule: Manifest
     facts: Mapping[str, Any]
     deliveries: tuple[dict[str, Any], ...]
+    person: str | None = None
 
     @classmethod
     def parse(cls, body: str, rules: Mapping[str, Manifest]) -> View:
@@ -107,13 +142,12 @@ class View:
             facts = {
                 key: view[key] for key in ("schema", "rule", "event_id", "type", "occurred_at")
             }
-            deliveries = tuple(
-                {"entry": item["entry"], "request": item["request"]} for item in view["deliveries"]
-            )
+            deliveries = tuple(map(_delivery, view["deliveries"]))
             login_id = facts["event_id"]
+            person = view.get("person")
         except (ValueError, KeyError, TypeError):
             raise Fault("malformed", retryable=False) from None
-        texts = [login_id, *(item["entry"] for item in deliveries)]
+        texts = [login_id, facts["occurred_at"], *(item["entry"] for item in deliveries)]
         good = (
             facts["schema"] == SCHEMA
             and rule.stage == "after_login"
@@ -121,28 +155,43 @@ class View:
             and len(deliveries) > 0
             and all(isinstance(text, str) and text for text in texts)
             and all(isinstance(item["request"], dict) for item in deliveries)
+            and all(_are_texts(item.get(key, [])) for item in deliveries for key in _LISTS)
+            and (isinstance(person, str) or not _needs_a_person(rule, deliveries))
         )
         if not good:
             raise Fault("malformed", retryable=False)
-        return cls(rule, facts, deliveries)
+        return cls(rule, facts, deliveries, person)
 
     def only(self, delivery: dict[str, Any]) -> str:
         """Return the body of a message with one of the deliveries."""
-        return json.dumps({**self.facts, "deliveries": [delivery]}, separators=(",", ":"))
+        about = {} if self.person is None else {"person": self.person}
+        whole = {**self.facts, **about, "deliveries": [delivery]}
+        return json.dumps(whole, separators=(",", ":"))
 
 
-def check_response(response: Any) -> None:
-    """Raise the fault that a rule's response holds, or is."""
+def _delivery(item: Mapping[str, Any]) -> dict[str, Any]:
+    optional = {key: item[key] for key in ("once", *_LISTS) if key in item}
+    return {"entry": item["entry"], "request": item["request"], **optional}
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _needs_a_person(rule: Manifest, deliveries: Iterable[Mapping[str, Any]]) -> bool:
+    keys = ("once", *_LISTS)
+    return bool(rule.enriches) or any(key in item for item in deliveries for key in keys)
+
+
+def check_response(response: Any, writes: Iterable[Path] = ()) -> list[Effect]:
+    """Return the effects of a rule's response; raises the fault that it holds, or is."""
     if not isinstance(response, dict) or response.get("version") != VERSION:
         raise Fault("invalid_answer", retryable=False)
     fault = response.get("fault")
     if fault is None:
         if not isinstance(response.get("effects"), list):
             raise Fault("invalid_answer", retryable=False)
-        if response["effects"]:
-            # Nothing would apply them: a rule that wants to write has no business here yet.
-            raise Fault("undeclared_effect", retryable=False)
-        return
+        return _checked(response["effects"], tuple(writes))
     code = fault.get("code") if isinstance(fault, dict) else None
     if not isinstance(code, str) or not is_code(code):
         raise Fault("invalid_answer", retryable=False)
@@ -154,3 +203,18 @@ def check_response(response: Any) -> None:
         retryable=fault.get("retryable") is True,
         delay=float(asked) if is_number and asked >= 0 else None,
     )
+
+
+def _checked(effects: list[Any], writes: tuple[Path, ...]) -> list[Effect]:
+    try:
+        return [check_effect(effect, writes) for effect in effects]
+    except UndeclaredEffectError as error:
+        raise Fault(error.code, retryable=False) from error
+    except InvalidEffectError as error:
+        raise Fault("invalid_answer", retryable=False) from error
+
+
+def memory_key(entry: str, event_id: str) -> str:
+    """Return the key under which SessionsTable remembers a delivery, as Powertools makes it."""
+    digest = hashlib.sha256(json.dumps([entry, event_id]).encode()).hexdigest()
+    return f"{MEMORY_PREFIX}#{digest}"

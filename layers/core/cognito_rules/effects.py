@@ -48,7 +48,7 @@ class Effects:
             self.warn("retired_namespace")
 
     def remove_claim(self, token: str, name: str) -> None:
-        """Take a claim out of the ``id`` or ``access`` token; a later ``set_claim`` undoes it."""
+        """Take a claim out of the ``id`` or ``access`` token, whichever rule sets it."""
         self._record("remove_claim", token=token, name=name)
 
     def add_scope(self, scope: str) -> None:
@@ -97,6 +97,18 @@ class Effects:
     def set_profile(self, attribute: str, value: str) -> None:
         """Set a profile attribute such as ``picture``, for later rules and the ID token."""
         self._record("set_profile", attribute=attribute, value=value)
+
+    def set_enrichment(
+        self, source: str, status: str, *, facts: dict[str, Any] | None = None, expires_in: int
+    ) -> None:
+        """Keep what ``source`` knows of the person for ``expires_in`` seconds.
+
+        ``status`` is ``found``, ``none`` or ``failed``; ``facts`` are a few texts and numbers.
+        """
+        optional = {"facts": dict(facts)} if facts else {}
+        self._record(
+            "set_enrichment", source=source, status=status, expires_in=expires_in, **optional
+        )
 
     def require_mfa(self, providers: list[str], *, remember_device: bool = False) -> None:
         """Refuse with ``mfa_required`` until the person used one of ``providers``."""

@@ -45,6 +45,9 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# Resolvers take 2130706433, 0x7f.1 and 0177.0.0.1 for IPv4 addresses, and so does the URL standard
+# whenever the last label is a number. Source: https://url.spec.whatwg.org/#host-parsing
+_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 _SUFFIX = re.compile(rf"\*\.{_LABEL}(?:\.{_LABEL})+")
 # Whatever else two parsers of URLs could read in two ways.
 _PLAIN = re.compile(r"[!-\[\]-~]+")
@@ -102,6 +105,28 @@ class Endpoint:
         return cls(f"{scheme}://{name}{port}{rest}", host, allow_private_network)
 
 
+def vendor_endpoint(host: str, path: str, *, stand_in: str | None) -> Endpoint:
+    """Return the endpoint of a service whose host does not come from a setting.
+
+    Parameters
+    ----------
+    path : begins with a slash; may have a query.
+    stand_in : base URL of a stand-in for the service, which is used instead: a loopback address
+        such as ``http://127.0.0.1:8400``, on a laptop; None or "" for the service itself.
+
+    Raises
+    ------
+    ConfigurationError : the URL is malformed, or the stand-in is on no loopback address.
+    """
+    if not stand_in:
+        return Endpoint.parse(f"https://{host}{path}", allowed_hosts=[host])
+    endpoint = Endpoint.parse(stand_in + path, allowed_hosts=None, allow_private_network=True)
+    address = _literal(endpoint.host)
+    if address is None or address_class(address) != "loopback":
+        raise ConfigurationError("a stand-in for a service must be on a loopback address")
+    return endpoint
+
+
 def _split(url: str) -> tuple[str, str, str, str]:
     if not _PLAIN.fullmatch(url):
         raise ConfigurationError("the endpoint has a character that belongs into no URL")
@@ -115,7 +140,8 @@ def _split(url: str) -> tuple[str, str, str, str]:
     if parts.fragment:
         raise ConfigurationError("the endpoint must not have a fragment")
     host = (parts.hostname or "").lower()
-    if not _HOST.fullmatch(host) and _literal(host) is None:
+    named = _HOST.fullmatch(host) and not _NUMBER.fullmatch(host)
+    if not named and _literal(host) is None:
         raise ConfigurationError("the endpoint has no host name (international names: as xn--…)")
     query = f"?{parts.query}" if parts.query else ""
     return parts.scheme, host, port, (parts.path or "/") + query

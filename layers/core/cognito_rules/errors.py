@@ -22,17 +22,39 @@ class ManifestError(RuleError):
 
 
 class ConfigurationError(RuleError):
-    """A rule's settings are missing, of the wrong type, or contradict each other."""
+    """A rule's settings are missing, of the wrong type, or contradict each other.
+
+    ``path`` leads to the setting, as far as it is known.
+    """
 
     code = "configuration_error"
 
+    def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class Problem(str):
+    """One reason for which a chain document is refused, as a sentence.
+
+    ``path`` leads to what is wrong: keys and list indexes from the top of the document.
+    """
+
+    path: tuple[str | int, ...]
+
+    def __new__(cls, sentence: str, path: tuple[str | int, ...] = ()) -> Problem:
+        """Return the sentence, with where it applies."""
+        problem = super().__new__(cls, sentence)
+        problem.path = path
+        return problem
+
 
 class ChainError(RuleError):
-    """A chain document was refused; ``problems`` holds one sentence for each reason."""
+    """A chain document was refused; ``problems`` holds every reason."""
 
     code = "chain_error"
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
 

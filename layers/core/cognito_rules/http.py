@@ -14,6 +14,7 @@ import os
 import random
 import re
 import time
+from base64 import b64encode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +22,20 @@ from typing import Any
 from cognito_rules.endpoint import Endpoint
 from cognito_rules.errors import UpstreamError, UpstreamTimeoutError
 
-__all__ = ["AFTER_LOGIN", "API", "IN_LOGIN", "Answer", "Budget", "Endpoint", "post", "post_json"]
+__all__ = [
+    "AFTER_LOGIN",
+    "API",
+    "IN_LOGIN",
+    "Answer",
+    "Budget",
+    "Endpoint",
+    "basic_credentials",
+    "code_of",
+    "encode",
+    "post",
+    "post_json",
+    "send",
+]
 
 MAX_ANSWER_BYTES = 256 * 1024
 MAX_WAIT = 300.0
@@ -86,7 +100,7 @@ class Answer:
         """Return the body as JSON; raises UpstreamError ``upstream_protocol`` when it is none."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             # Without the cause, which carries the body.
             raise UpstreamError(
                 self.service,
@@ -95,6 +109,14 @@ class Answer:
                 retryable=True,
                 code="upstream_protocol",
             ) from None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the body as a JSON object; empty when it is none, as of a refusal by a proxy."""
+        try:
+            found = self.json()
+        except UpstreamError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def refusal(self) -> UpstreamError:
         """Return the error that a status other than 2xx means.
@@ -109,6 +131,9 @@ class Answer:
             status=self.status,
             code="misconfigured" if ours else f"http_{self.status}",
         )
+
+
+Busy = Callable[[Answer], float | None]
 
 
 def post_json(endpoint: Endpoint, value: Any, *, budget: Budget = IN_LOGIN, **options: Any) -> Any:
@@ -126,9 +151,19 @@ def post_json(endpoint: Endpoint, value: Any, *, budget: Budget = IN_LOGIN, **op
     return answer.json()
 
 
+def basic_credentials(user: str, password: str) -> dict[str, str]:
+    """Return the header of HTTP's Basic scheme (RFC 7617), with both texts as UTF-8."""
+    return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
+
+
 def encode(value: Any) -> bytes:
     """Return ``value`` as compact JSON without the keys that must not leave."""
     return json.dumps(_without_private_keys(value), separators=(",", ":")).encode()
+
+
+def code_of(word: str) -> str:
+    """Return a service's own word as a code: ``validation_error`` of ``VALIDATION-ERROR``."""
+    return re.sub(r"[^a-z0-9]+", "_", word.lower()).strip("_")[:50]
 
 
 def _without_private_keys(value: Any) -> Any:
@@ -143,7 +178,13 @@ def _without_private_keys(value: Any) -> Any:
     return value
 
 
-def post(
+def post(endpoint: Endpoint, body: bytes, **options: Any) -> Answer:
+    """Send ``body`` by POST; options and errors as for ``send``."""
+    return send("POST", endpoint, body, **options)
+
+
+def send(
+    method: str,
     endpoint: Endpoint,
     body: bytes,
     *,
@@ -155,6 +196,7 @@ def post(
     ca_bundle: str | None = None,
     max_bytes: int = MAX_ANSWER_BYTES,
     about: Mapping[str, str | None] | None = None,
+    busy: Busy | None = None,
 ) -> Answer:
     """Send ``body`` and return the answer, unless the service says to come back later.
 
@@ -166,6 +208,9 @@ def post(
     repeatable : whether the same request may be sent again although it may have been received:
         the service drops duplicates, or the rule accepts them.
     about : facts for the log line, such as ``login_id``; no personal data.
+    busy : says of an answer how many seconds the service asks to wait, in words of its own (a body,
+        another header); None when it does not. An answer of any status that asks so is tried again.
+        ``Retry-After`` counts before it.
 
     Raises
     ------
@@ -182,7 +227,11 @@ def post(
     while True:
         sent = {"Content-Type": "application/json", **(headers or {}), **credential}
         outcome = _attempt(
-            _Call(endpoint, body, sent, ca_bundle, max_bytes), budget, ends, attempt, about or {}
+            _Call(method, endpoint, body, sent, ca_bundle, max_bytes, busy),
+            budget,
+            ends,
+            attempt,
+            about or {},
         )
         if isinstance(outcome, Answer):
             if authorize is None or refreshed or outcome.status not in refresh_on:
@@ -204,11 +253,13 @@ def post(
 
 @dataclass(frozen=True, slots=True)
 class _Call:
+    method: str
     endpoint: Endpoint
     body: bytes
     headers: Mapping[str, str]
     ca_bundle: str | None
     max_bytes: int
+    busy: Busy | None
 
 
 def _attempt(
@@ -224,6 +275,7 @@ def _attempt(
     outcome: Answer | UpstreamError
     try:
         status, headers, body = exchange(
+            call.method,
             call.endpoint,
             call.body,
             call.headers,
@@ -233,7 +285,7 @@ def _attempt(
             ca_bundle=call.ca_bundle,
             max_bytes=call.max_bytes,
         )
-        outcome = _judge(Answer(service, status, headers, body))
+        outcome = _judge(Answer(service, status, headers, body), call.busy)
     except UpstreamError as error:
         outcome = error
     duration_ms = round((time.monotonic() - started) * 1000, 1)
@@ -246,15 +298,17 @@ def _attempt(
     return outcome
 
 
-def _judge(answer: Answer) -> Answer | UpstreamError:
+def _judge(answer: Answer, busy: Busy | None) -> Answer | UpstreamError:
     """Return the error of an answer that no rule can use, else the answer."""
-    if answer.status in _COME_BACK_LATER:
+    asked = busy(answer) if busy else None
+    if answer.status in _COME_BACK_LATER or asked is not None:
+        in_header = _retry_after(answer.headers.get("Retry-After"))
         return UpstreamError(
             answer.service,
             f"answered {answer.status}",
             status=answer.status,
             retryable=True,
-            retry_after=_retry_after(answer.headers.get("Retry-After")),
+            retry_after=asked if in_header is None else in_header,
             code="upstream_unavailable",
         )
     return answer.refusal() if 300 <= answer.status < 400 else answer

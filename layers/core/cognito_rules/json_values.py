@@ -23,6 +23,8 @@ def is_text(value: Any) -> bool:
 
 def problem_of(value: Any) -> str | None:
     """Return why ``value`` is no JSON value that can be passed on, or None."""
+    if isinstance(value, (bool, int)) or (isinstance(value, str) and value.isascii()):
+        return None  # what most claims are
     if not _has_levels(value, MAX_LEVELS):
         return f"must not be nested in more than {MAX_LEVELS} levels"
     try:

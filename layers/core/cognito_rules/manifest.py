@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
@@ -11,8 +12,9 @@ from pathlib import Path as FilePath
 from typing import Any, Literal, cast, get_args
 
 from cognito_rules.configuration import Settings
-from cognito_rules.errors import ManifestError
+from cognito_rules.errors import ConfigurationError, ManifestError
 from cognito_rules.fields import (
+    ENRICHMENT,
     EVERYTHING,
     FIELDS,
     TOKEN_STAGE_ONLY,
@@ -27,6 +29,11 @@ Stage = Literal["sign_up", "challenge", "post_authentication", "token", "after_l
 OnError = Literal["deny", "continue"]
 
 STAGES: tuple[str, ...] = get_args(Stage)
+# Why a rule tells another system of a login, for what the person consented to (consent.py).
+Purpose = Literal["security", "analytics", "marketing", "enrichment", "operations"]
+PURPOSES: tuple[str, ...] = get_args(Purpose)
+# How long the system that a rule calls knows an event again, and drops a second copy of it.
+DropsDuplicates = Literal["never", "for_a_day", "always"]
 EVENT_TYPES = ("LoginCompleted", "SignUpConfirmed", "LoginDenied")
 MAX_TIMEOUT_MS = {"after_login": 20_000}
 DEFAULT_TIMEOUT_MS = {"after_login": 8_000}
@@ -36,10 +43,17 @@ _OPTIONAL = (
     "seed",
     "timeout_ms",
     "secrets",
+    "aws",
     "external",
+    "purpose",
+    "once_per_user",
+    "imported_markers",
+    "drops_duplicates",
     "events",
     "runs_on_refresh",
     "runs_on_client_credentials",
+    "runs_on_sign_up",
+    "needs_applications",
     "configuration",
 )
 
@@ -59,10 +73,17 @@ class Manifest:
     seed: str = ""
     timeout_ms: int = 1500
     secrets: tuple[str, ...] = ()
+    aws: tuple[str, ...] = ()
     external: bool = False
+    purpose: Purpose | None = None
+    once_per_user: bool = False
+    imported_markers: tuple[Path, ...] = ()
+    drops_duplicates: DropsDuplicates = "never"
     events: tuple[str, ...] = ()
     runs_on_refresh: bool = False
     runs_on_client_credentials: bool = False
+    runs_on_sign_up: bool = False
+    needs_applications: bool = False
     settings: Settings = field(default_factory=Settings)
     declared: Mapping[str, Any] = field(default_factory=dict)
 
@@ -90,6 +111,9 @@ class Manifest:
         stage = _one_of("stage", declared["stage"], STAGES)
         on_error = _one_of("on_error", declared["on_error"], get_args(OnError))
         writes = tuple(_parse_write(text) for text in _texts("writes", declared["writes"]))
+        at_sign_up = _flag("runs_on_sign_up", declared.get("runs_on_sign_up", stage == "sign_up"))
+        if at_sign_up and ("deny",) not in writes:
+            raise ManifestError("a sign-up can only be refused: a rule for it writes deny")
         if stage == "after_login" and (on_error != "continue" or ("deny",) in writes):
             raise ManifestError("an after_login rule cannot refuse a login: on_error = 'continue'")
         runs_again = stage == "token" or (stage == "post_authentication" and ("deny",) in writes)
@@ -97,6 +121,17 @@ class Manifest:
         events = _texts("events", declared.get("events", default_events))
         for event in events:
             _one_of("events", event, EVENT_TYPES)
+        purpose = _purpose(stage, declared.get("purpose"), events)
+        once_per_user = _flag("once_per_user", declared.get("once_per_user", False))
+        if once_per_user and stage != "after_login":
+            raise ManifestError("once_per_user is for after_login rules")
+        reads = tuple(Read.parse(text) for text in _texts("reads", declared["reads"]))
+        _check_enrichment(stage, reads, writes)
+        if "drops_duplicates" in declared and stage != "after_login":
+            raise ManifestError("drops_duplicates is for after_login rules")
+        drops_duplicates = _one_of(
+            "drops_duplicates", declared.get("drops_duplicates", "never"), get_args(DropsDuplicates)
+        )
         return cls(
             name=name,
             title=str(declared["title"]),
@@ -104,16 +139,25 @@ class Manifest:
             category=str(declared["category"]),
             stage=cast(Stage, stage),
             on_error=cast(OnError, on_error),
-            reads=tuple(Read.parse(text) for text in _texts("reads", declared["reads"])),
+            reads=reads,
             writes=writes,
             seed=str(declared.get("seed", "")),
             timeout_ms=_timeout(stage, declared.get("timeout_ms")),
             secrets=_texts("secrets", declared.get("secrets", ())),
+            aws=_texts("aws", declared.get("aws", ())),
             external=_flag("external", declared.get("external", False)),
+            purpose=purpose,
+            once_per_user=once_per_user,
+            imported_markers=_markers(stage, declared.get("imported_markers", ())),
+            drops_duplicates=cast(DropsDuplicates, drops_duplicates),
             events=events,
             runs_on_refresh=_flag("runs_on_refresh", declared.get("runs_on_refresh", runs_again)),
             runs_on_client_credentials=_flag(
                 "runs_on_client_credentials", declared.get("runs_on_client_credentials", False)
+            ),
+            runs_on_sign_up=at_sign_up,
+            needs_applications=_flag(
+                "needs_applications", declared.get("needs_applications", False)
             ),
             settings=Settings.parse(declared.get("configuration", {})),
             declared=declared,
@@ -133,7 +177,7 @@ class Manifest:
     @property
     def is_pure(self) -> bool:
         """Whether the rule needs no secret, network, AWS call or privilege, so may run inline."""
-        return not (self.secrets or self.external or self.settings.from_template) and (
+        return not (self.secrets or self.aws or self.external or self.settings.from_template) and (
             self.stage != "after_login"
         )
 
@@ -174,6 +218,16 @@ class Manifest:
     def seen_writes(self) -> tuple[Path, ...]:
         """The fields at which later rules see what this rule writes."""
         return tuple(seen for seen in map(seen_as, self.writes) if seen is not None)
+
+    @cached_property
+    def enriches(self) -> frozenset[str]:
+        """The sources as which the rule answers with what another system knows of the person."""
+        return frozenset(write[2] for write in self.writes if write[:2] == ENRICHMENT)
+
+    @cached_property
+    def sources(self) -> frozenset[str]:
+        """The sources of whose answers about the person the rule reads."""
+        return frozenset(read.path[2] for read in self.reads if read.path[:2] == ENRICHMENT)
 
     @cached_property
     def token_stage_need(self) -> str | None:
@@ -218,6 +272,40 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _purpose(stage: str, value: Any, events: tuple[str, ...]) -> Purpose | None:
+    if stage != "after_login":
+        if value is not None:
+            raise ManifestError("purpose is for after_login rules")
+        return None
+    purpose = cast(Purpose, _one_of("purpose", value, PURPOSES))
+    if "LoginDenied" in events and purpose != "security":
+        raise ManifestError("events: only security rules hear of LoginDenied")
+    return purpose
+
+
+def _markers(stage: str, value: Any) -> tuple[Path, ...]:
+    markers = tuple(parse_path(text) for text in _texts("imported_markers", value))
+    for marker in markers:
+        known = marker[:2] == ("user", "app_metadata") and len(marker) == 3 and all(marker)
+        if not known or stage != "after_login":
+            raise ManifestError(
+                "imported_markers are keys of user.app_metadata, for after_login rules"
+            )
+    return markers
+
+
+def _check_enrichment(stage: str, reads: tuple[Read, ...], writes: tuple[Path, ...]) -> None:
+    """Refuse enrichment before the login ends, other writes after it, and unnamed sources."""
+    enriching = [write for write in writes if write[:2] == ENRICHMENT]
+    paths = [*(read.path for read in reads if read.path[:2] == ENRICHMENT), *enriching]
+    if stage == "after_login" and len(enriching) < len(writes):
+        raise ManifestError("writes: an after_login rule can write user.enrichment.SOURCE only")
+    if paths and stage != "after_login":
+        raise ManifestError("user.enrichment is for after_login rules: it is in no token")
+    if any(len(path) != 3 for path in paths):
+        raise ManifestError("user.enrichment: name the source, as in user.enrichment.fullcontact")
+
+
 def _timeout(stage: str, value: Any) -> int:
     if value is None:
         return DEFAULT_TIMEOUT_MS.get(stage, 1500)
@@ -229,7 +317,7 @@ def _timeout(stage: str, value: Any) -> int:
 
 def _parse_write(text: str) -> Path:
     path = parse_path(text)
-    has_keys = path[:2] in (("user", "user_metadata"), ("user", "app_metadata"))
+    has_keys = path[:2] in (("user", "user_metadata"), ("user", "app_metadata"), ENRICHMENT)
     written = path[:2] if has_keys and len(path) == 3 else path
     if written not in WRITABLE or not all(path):
         raise ManifestError(f"writes: {text!r} can be written by no effect")
@@ -237,10 +325,20 @@ def _parse_write(text: str) -> Path:
 
 
 @cache
-def catalogue() -> Mapping[str, Manifest]:
+def catalogue(*, digest: str | None = None) -> Mapping[str, Manifest]:
     """Return every manifest of the deployed collection by rule name.
 
     The file is made from the rule folders by ``make docs``; a contract test keeps it fresh.
+
+    Raises
+    ------
+    ConfigurationError : the file is not the one with this SHA-256 ``digest``, in hex, that the
+        caller was built with.
     """
-    text = FilePath(__file__).with_name("catalogue.json").read_text(encoding="utf-8")
+    text = FilePath(__file__).with_name("catalogue.json").read_bytes()
+    if digest is not None and hashlib.sha256(text).hexdigest() != digest:
+        raise ConfigurationError(
+            "the layer's catalogue of rules is not the one that this function was built with: "
+            "deploy both together, with `sam build && sam deploy`"
+        )
     return {name: Manifest.parse(name, table) for name, table in json.loads(text).items()}

@@ -1,4 +1,4 @@
-"""The login function: from a trigger's event to a decision, and from the decision to tokens.
+"""The trigger functions: from a trigger's event to a decision, and from the decision to tokens.
 
 PostAuthentication and PreTokenGeneration are called in an order that Cognito does not promise, and
 sometimes only one of them is. So each decides with all that it knows, the token stage never answers
@@ -14,35 +14,62 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cognito_rules import decision
 from cognito_rules.call import CHAIN_SECONDS, COMMIT_SECONDS, READ_SECONDS, TOTAL_SECONDS, Call
 from cognito_rules.chain import Chain, Entry
-from cognito_rules.commit import announcement_of, commit_of, memo_of
+from cognito_rules.commit import announcement_of, commit_of, memo_of, password_reset_of
 from cognito_rules.errors import InvalidEffectError, StoreError, TriggerEventError
 from cognito_rules.executors import RuleExecutor, RuleInvoker
-from cognito_rules.fields import Facts
+from cognito_rules.fields import meets
 from cognito_rules.logs import log_fault, log_record
+from cognito_rules.password_changes import LAST_PASSWORD_RESET
 from cognito_rules.planner import Answer, make_plan
 from cognito_rules.protocol import Effect
+from cognito_rules.request_context import RequestContext
 from cognito_rules.rule import Rule
 from cognito_rules.runner import MISCONFIGURED, UNAVAILABLE, Outcome, run_plan
+from cognito_rules.selection import run_by_login, select
 from cognito_rules.store import Store
 from cognito_rules.tokens import TokenPlan, beyond_version_1, token_response
+from cognito_rules.trace import Tracer
 from cognito_rules.triggers import Kind, Trigger
+from cognito_rules.verdict import admits_application, denial_of
+
+if TYPE_CHECKING:
+    from cognito_rules.recordings import Recorder
+
+# A machine has no profile, an account that is made has none yet, and the others need none.
+_READS_TABLES = (Kind.AUTHENTICATED, Kind.TOKEN, Kind.REFRESH)
 
 
 class LoginRefusedError(Exception):
-    """Ends the trigger call; Cognito shows the text to the person and to the application."""
+    """Ends the trigger call; Cognito shows the text to the person and to the application.
+
+    ``code`` and ``entry``, of the chain, are for tools: Cognito sees neither.
+    """
+
+    def __init__(self, text: str, *, code: str = "", entry: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+        self.entry = entry
+
+
+def _nothing_newer() -> None:
+    """Say that no other chain was published meanwhile."""
 
 
 @dataclass(frozen=True)
 class LoginFunction:
     """Everything that one execution environment keeps between trigger calls.
 
+    context : what requests are known by; without it nobody vouches for an address.
     roles : role key -> ARN, the closed list from template.yaml; nothing else can be granted.
+    chain_source : where the chain came from: published, kept or packaged (``live_chain``).
     clock : seconds since the epoch; only tests replace it.
+    tracer : writes the trace of each call.
+    recorder : records logins for a replay; None records nothing.
     """
 
     chain: Chain
@@ -50,13 +77,25 @@ class LoginFunction:
     invoker: RuleInvoker
     inline: Mapping[str, Rule]
     threads: ThreadPoolExecutor
+    context: RequestContext | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
+    chain_source: str = "packaged"
     clock: Callable[[], float] = time.time
+    tracer: Tracer = field(default_factory=Tracer)
+    recorder: Recorder | None = None
 
-    def handle(self, event: Any, *, started: float | None = None) -> dict[str, Any]:
+    def handle(
+        self,
+        event: Any,
+        *,
+        started: float | None = None,
+        newer: Callable[[], LoginFunction | None] = _nothing_newer,
+    ) -> dict[str, Any]:
         """Return the event for Cognito, its response filled in at the token stage.
 
         ``started`` is when the call began on the monotonic clock; its time budget runs from there.
+        ``newer`` is asked once the tables are read, before anything is decided: what it returns,
+        the same with another chain, takes the call over from its beginning.
 
         Raises
         ------
@@ -64,7 +103,7 @@ class LoginFunction:
             Cognito would show its text to the person.
         """
         try:
-            return self._handle(event, time.monotonic() if started is None else started)
+            return self._handle(event, time.monotonic() if started is None else started, newer)
         except LoginRefusedError:
             raise
         except TriggerEventError as error:
@@ -74,18 +113,30 @@ class LoginFunction:
             log_fault(error)
             raise LoginRefusedError(f"try_again: {UNAVAILABLE}") from error
 
-    def _handle(self, event: Any, started: float) -> dict[str, Any]:
+    def _handle(
+        self, event: Any, started: float, newer: Callable[[], LoginFunction | None]
+    ) -> dict[str, Any]:
         trigger = Trigger.parse(event)
-        if trigger.kind is Kind.NOTHING:
-            return dict(event)
         call = self._call(trigger, started)
+        if trigger.kind in _READS_TABLES and self._is_registered(trigger):
+            self._load(call)
+        if (successor := newer()) is not None:
+            return successor._handle(event, started, _nothing_newer)
         try:
+            if trigger.kind is Kind.PASSWORD_RESET:
+                self._record_password_reset(call)
+                return dict(event)
             if trigger.kind is Kind.SIGNED_UP:
                 self._announce_sign_up(call)
                 return dict(event)
             self._refuse_unregistered(call)
-            self._load(call)
+            if trigger.kind is Kind.SIGN_UP:
+                self._refuse_denied(call, self._decide(call))
+                call.record["outcome"] = "allow"
+                return dict(event)
             outcome = self._decide(call)
+            if self.recorder is not None:
+                call.recording = self.recorder.start(call, self.chain)
             self._refuse_denied(call, outcome)
             # Made before the login takes effect: a login without tokens is not announced.
             response = self._tokens(call, outcome) if trigger.is_token_stage else event["response"]
@@ -93,70 +144,79 @@ class LoginFunction:
             self._keep(call, outcome)
             return {**event, "response": response}
         finally:
-            self._log(call)
+            if self.recorder is not None and call.recording is not None:
+                self.recorder.finish(call, call.recording)
+            self.tracer.write(call)
 
     def _call(self, trigger: Trigger, started: float) -> Call:
         application = self.chain.applications.get(trigger.client_id)
         facts = trigger.facts(application)
         transaction_id, now = str(uuid.uuid4()), self.clock()
         facts["transaction"]["id"] = transaction_id
+        who = trigger.user_id or trigger.client_id
+        selection = select(self.chain, trigger.kind, facts, who=who)
         call = Call(
             trigger=trigger,
             facts=facts,
-            entries=self._entries(trigger, facts),
+            entries=selection.entries,
+            skipped=selection.skipped,
             at=now,
+            started=started,
+            began_before=time.monotonic() - started,
             decided_at=now,
             deadline=started + TOTAL_SECONDS,
             event_id=transaction_id,
             transaction_id=transaction_id,
         )
-        call.record = {
-            "trigger": trigger.source,
-            "client_id": trigger.client_id,
-            "user_id": trigger.user_id or None,
-            "chain": self.chain.version,
-            "started": started,
-        }
+        call.record = {"chain": self.chain.version, "chain_source": self.chain_source}
+        self._know_request(call)
         return call
 
-    def _entries(self, trigger: Trigger, facts: Facts) -> list[Entry]:
-        """Return the entries that are on for this login, in document order."""
+    def _know_request(self, call: Call) -> None:
+        """Add the address that a backend vouches for, which it does for people only."""
+        trigger = call.trigger
+        if self.context is None or trigger.kind is Kind.MACHINE:
+            return
+        refused = self.context.learn(
+            call.facts,
+            client_id=trigger.client_id,
+            username=trigger.username,
+            at=call.at,
+            needs_place=lambda: any(
+                meets(read.path, ("request", "geoip"))
+                for entry in call.entries
+                for read in entry.manifest.reads
+            ),
+        )
+        if refused is not None:
+            call.record["request_context"] = refused
 
-        def runs(entry: Entry) -> bool:
-            if entry.mode == "off" or not entry.when.matches(facts):
-                return False
-            if trigger.kind is Kind.MACHINE and not entry.runs_on_client_credentials:
-                return False
-            if trigger.kind is Kind.REFRESH and not entry.runs_on_refresh:
-                return False
-            return entry.is_rolled_out_to(trigger.user_id or trigger.client_id)
-
-        return [entry for entry in self.chain.entries if runs(entry)]
+    def _is_registered(self, trigger: Trigger) -> bool:
+        return admits_application(self.chain, trigger.client_id) or trigger.is_of_an_administrator
 
     def _refuse_unregistered(self, call: Call) -> None:
-        known = call.trigger.client_id in self.chain.applications
-        if self.chain.refuses_unregistered and not known:
+        if not self._is_registered(call.trigger):
             self._refuse(call, None, "application_not_registered", "access_denied", MISCONFIGURED)
-
-    def _chain_entries(self, call: Call) -> list[Entry]:
-        return [e for e in call.entries if e.manifest.stage in ("post_authentication", "token")]
 
     # Reading ----------------------------------------------------------------------------------
 
     def _load(self, call: Call) -> None:
         trigger = call.trigger
-        if trigger.kind is Kind.MACHINE:
-            return
         login_key = None
         if trigger.kind in (Kind.AUTHENTICATED, Kind.TOKEN):
             login_key = call.login_key()
             self._prepare_memo(call)
+        call.begin("read")
         try:
             call.loaded = self.store.load(
                 trigger.user_id,
                 memo_key=call.memo_key,
                 login_key=login_key,
                 timeout=call.left(READ_SECONDS),
+                # Only the token stage announces a login.
+                once=[entry.id for entry in call.entries if entry.once_per_user]
+                if trigger.kind is Kind.TOKEN
+                else (),
             )
         except StoreError as error:
             # The profile stays unknown: rules that need it refuse or skip, as they declare.
@@ -166,7 +226,7 @@ class LoginFunction:
         call.know_profile()
 
     def _prepare_memo(self, call: Call) -> None:
-        plan = make_plan(self._chain_entries(call), token_stage=False)
+        plan = make_plan(run_by_login(call.entries), token_stage=False)
         if not plan.steps:
             return
         call.shared = frozenset(step.entry.id for step in plan.steps)
@@ -186,33 +246,31 @@ class LoginFunction:
     def _decide(self, call: Call) -> Outcome:
         given: dict[str, Answer] = {}
         memo = call.loaded.memo
-        if memo is not None and call.memo_key is not None:
+        if memo is not None and call.memo_key is not None and decision.is_recent(memo, call.at):
+            # Of this login, even where the profile has changed since and the decision is not used.
+            call.transaction_id = memo["transaction_id"]
+            call.facts["transaction"]["id"] = call.transaction_id
             profile = decision.profile_digest(call.reads, call.facts)
             if decision.fits(memo, profile, call.at):
                 given = decision.from_memo(memo)
                 call.reused = True
                 call.decided_at = float(memo["decided_at"])
-                call.transaction_id = memo["transaction_id"]
-                call.facts["transaction"]["id"] = call.transaction_id
-        plan = make_plan(
-            self._chain_entries(call), token_stage=call.trigger.is_token_stage, given=given
-        )
+        # Nothing is deferred but from the first trigger of a login to the next.
+        is_last = call.trigger.kind is not Kind.AUTHENTICATED
+        call.plan = make_plan(run_by_login(call.entries), token_stage=is_last, given=given)
+        call.begin("chain")
         executor = RuleExecutor(self.invoker, self.inline, self.threads)
         deadline = time.monotonic() + call.left(CHAIN_SECONDS, reserved=COMMIT_SECONDS)
-        outcome = run_plan(
-            plan,
+        call.outcome = run_plan(
+            call.plan,
             call.facts,
             executor,
             now=call.now,
             deadline=deadline,
             check_answer=self._check_answer(call),
         )
-        call.record |= {
-            "decision": "reused" if call.reused else "taken",
-            "deferred": dict(plan.deferred),
-            "entries": [vars(record) for record in outcome.records],
-        }
-        return outcome
+        call.begin("finish")
+        return call.outcome
 
     def _check_answer(self, call: Call) -> Callable[[Entry, Sequence[Effect]], None]:
         """Return the check of what only the deployment can judge; rules are not trusted with it.
@@ -235,7 +293,7 @@ class LoginFunction:
     # Finishing --------------------------------------------------------------------------------
 
     def _refuse_denied(self, call: Call, outcome: Outcome) -> None:
-        denial = outcome.run.denial or self._interruption(outcome)
+        denial = denial_of(outcome.run)
         if denial is not None:
             entry, effect = denial
             self._refuse(call, entry.id, effect["code"], effect["public_code"], effect["reason"])
@@ -249,23 +307,13 @@ class LoginFunction:
         else:
             self._commit(call, outcome)
 
-    def _interruption(self, outcome: Outcome) -> tuple[Entry, Effect] | None:
-        """Return the denial for a proof or a page that nothing on this path can ask for."""
-        for entry, answer in outcome.run.enforced():
-            for effect in answer.effects:
-                if effect["effect"] == "require_mfa":
-                    return entry, _denial("mfa_required", "Please confirm your sign-in.")
-                if effect["effect"] == "redirect":
-                    return entry, _denial("interaction_required", "Please complete your sign-in.")
-        return None
-
     def _refuse(
         self, call: Call, entry_id: str | None, code: str, public_code: str, reason: str
     ) -> None:
         call.record |= {"outcome": "deny", "code": code, "entry": entry_id}
-        if call.trigger.kind is not Kind.MACHINE:
+        if call.trigger.kind not in (Kind.MACHINE, Kind.SIGN_UP):
             self._record_denial(call, code)
-        raise LoginRefusedError(f"{public_code}: {reason}")
+        raise LoginRefusedError(f"{public_code}: {reason}", code=code, entry=entry_id)
 
     def _record_denial(self, call: Call, code: str) -> None:
         announcement = announcement_of(call, "LoginDenied", call.facts, code=code)
@@ -275,6 +323,7 @@ class LoginFunction:
         try:
             self.store.announce(key, announcement, at=call.at, timeout=call.left(COMMIT_SECONDS))
         except StoreError as error:
+            call.record.pop("told", None)
             call.record["store"] = str(error)
 
     def _remember(self, call: Call, outcome: Outcome) -> None:
@@ -292,9 +341,25 @@ class LoginFunction:
         try:
             self.store.commit(commit_of(call, outcome.run), timeout=call.left(COMMIT_SECONDS))
         except StoreError as error:
+            call.record.pop("told", None)
             call.record |= {"store": str(error), "commit": "failed"}
             if self.chain.refuses_uncommitted:
                 self._refuse(call, None, "commit_failed", "try_again", UNAVAILABLE)
+
+    def _record_password_reset(self, call: Call) -> None:
+        """Note the date for rules that ask for it; Cognito itself tells nobody."""
+        path = ("user", "app_metadata", LAST_PASSWORD_RESET)
+        call.record["outcome"] = "nothing"
+        if not any(
+            meets(read.path, path) for entry in self.chain.entries for read in entry.manifest.reads
+        ):
+            return
+        call.record["outcome"] = "recorded"
+        try:
+            self.store.commit(password_reset_of(call), timeout=call.left(COMMIT_SECONDS))
+        except StoreError as error:
+            # The new password is good all the same.
+            call.record["store"] = str(error)
 
     def _announce_sign_up(self, call: Call) -> None:
         call.record["outcome"] = "announced"
@@ -316,19 +381,3 @@ class LoginFunction:
         if plan.warnings:
             call.record["warnings"] = plan.warnings
         return response
-
-    def _log(self, call: Call) -> None:
-        started = call.record.pop("started")
-        call.record |= {"transaction_id": call.transaction_id, "event_id": call.event_id}
-        call.record["duration_ms"] = round((time.monotonic() - started) * 1000, 1)
-        failed = "store" in call.record or "outcome" not in call.record
-        log_record("login decided", call.record, failed=failed)
-
-
-def _denial(public_code: str, reason: str) -> Effect:
-    return {
-        "effect": "deny",
-        "code": public_code,
-        "public_code": public_code,
-        "reason": reason,
-    }

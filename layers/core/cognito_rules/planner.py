@@ -77,6 +77,11 @@ def depends(later: Entry, earlier: Entry) -> bool:
     """Say whether ``later`` can see something that ``earlier`` writes."""
     if later.manifest.is_barrier or earlier.manifest.is_barrier:
         return True
+    return reads_from(later, earlier)
+
+
+def reads_from(later: Entry, earlier: Entry) -> bool:
+    """Say whether ``later`` reads a field that ``earlier`` writes."""
     return any(
         meets(seen, read.path)
         for seen in earlier.manifest.seen_writes

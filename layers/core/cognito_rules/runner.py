@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cognito_rules.chain import Entry
+from cognito_rules.effect_values import is_code
 from cognito_rules.envelope import VERSION
 from cognito_rules.errors import RuleError
 from cognito_rules.planner import CONTEXT_MISSING, Answer, Plan, Run
-from cognito_rules.protocol import Effect, check_effect, clean_denial, is_code
+from cognito_rules.protocol import Effect, check_effect, clean_denial
 
 MAX_AT_ONCE = 16
 MAX_EFFECTS = 1_000
@@ -44,9 +45,11 @@ class Record:
     """How one entry went, for the trace; times in milliseconds from the start of the run."""
 
     entry: str
-    start_ms: int
-    ms: int = 0
+    rule: str
+    start_ms: float
+    ms: float = 0.0
     placement: str = "function"
+    is_shadow: bool = False
     outcome: str = "running"
     code: str | None = None
     effects: list[str] = field(default_factory=list)
@@ -140,7 +143,13 @@ class _Runner:
         """Start a step; return whether it is already answered."""
         entry = self._step(index).entry
         moment = self.executor.now()
-        self.records[index] = Record(entry.id, start_ms=self._ms(moment), placement=entry.placement)
+        self.records[index] = Record(
+            entry.id,
+            entry.manifest.name,
+            start_ms=self._ms(moment),
+            placement=entry.placement,
+            is_shadow=self._step(index).is_shadow,
+        )
         self.run.started(index)
         missing = self.run.missing_context(index)
         if missing is not None:
@@ -171,7 +180,7 @@ class _Runner:
     def _settle(self, index: int, answer: Answer) -> None:
         self.run.finish(index, answer)
         record = self.records[index]
-        record.ms = self._ms(self.executor.now()) - record.start_ms
+        record.ms = round(self._ms(self.executor.now()) - record.start_ms, 2)
         record.effects = [effect["effect"] for effect in answer.effects]
         record.warnings = list(answer.warnings)
         record.code = answer.fault
@@ -189,8 +198,8 @@ class _Runner:
                 del self.expires[index]
                 self._settle(index, _fault(self._step(index).entry, "timeout", "no answer in time"))
 
-    def _ms(self, moment: float) -> int:
-        return round((moment - self.begin) * 1000)
+    def _ms(self, moment: float) -> float:
+        return round((moment - self.begin) * 1000, 2)
 
 
 def read_answer(entry: Entry, response: Any, check_answer: Any = None) -> Answer:

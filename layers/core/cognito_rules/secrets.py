@@ -20,12 +20,9 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from cognito_rules.errors import SecretError
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 MAX_AGE = 300.0
 MAX_STALE = 12 * 3600.0
@@ -43,6 +40,13 @@ _FINAL = frozenset(
 )
 
 
+class SecretsClient(Protocol):
+    """What is used of a client of Secrets Manager, boto3's or the login path's own."""
+
+    def get_secret_value(self, *, SecretId: str) -> Any:
+        """Return the answer, or raise botocore's ClientError or BotoCoreError."""
+
+
 @dataclass(slots=True)
 class _Kept:
     content: str | dict[str, Any]
@@ -56,14 +60,14 @@ class Secrets:
 
     Parameters
     ----------
-    client : a boto3 client of Secrets Manager.
+    client : asks Secrets Manager.
     ids : secret name -> Secrets Manager id.
     now : seconds on a clock that only goes forward.
     """
 
     def __init__(
         self,
-        client: SecretsManagerClient,
+        client: SecretsClient,
         ids: dict[str, str],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -123,7 +127,7 @@ class Secrets:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            text = self._client.get_secret_value(SecretId=secret_id).get("SecretString", "")
+            text: str = self._client.get_secret_value(SecretId=secret_id).get("SecretString", "")
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             message = f"Secrets Manager refused {name}: {code}"

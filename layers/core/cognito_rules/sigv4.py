@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, for what the login path sends: a POST without a query.
+"""AWS Signature Version 4, for what the login path sends: a POST, or a GET with a plain query.
 
 botocore's signer takes every kind of request and several times the CPU, which made it the largest
 part of an invocation. A test holds the two to the same signatures.
@@ -32,11 +32,14 @@ def signed_headers(
     body: bytes,
     headers: Mapping[str, str],
     now: datetime,
+    method: str = "POST",
+    query: str = "",
 ) -> dict[str, str]:
     """Return ``headers`` with those that sign the request.
 
     Parameters
     ----------
+    query : what stands behind the question mark, as it is sent: names in order, all quoted.
     host : the Host header that the request will carry, which is signed and not returned.
     path : absolute, as it is sent.
     now : in UTC; AWS takes a signature for five minutes.
@@ -50,9 +53,9 @@ def signed_headers(
     names = sorted(lines)
     request = "\n".join(
         (
-            "POST",
+            method,
             quote(path, safe="/-_.~"),
-            "",
+            query,
             *(f"{name}:{lines[name]}" for name in names),
             "",
             ";".join(names),

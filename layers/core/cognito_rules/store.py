@@ -1,22 +1,22 @@
 """The two tables as the login path uses them: at most one read and one write for each trigger.
 
-Items of ``profiles``: ``USER#<sub>``. Items of ``sessions``: ``decision#<key>`` (the memo of a
-decision), ``login#<pool>#<user>#<client>`` (a committed login), ``denied#…`` and ``signup#…``. An
-item whose attribute ``announcement`` is new leaves through the table's stream.
+Items of ``profiles``: ``USER#<sub>``, and the markers of ``markers.py``. Items of ``sessions``:
+``decision#<key>`` (the memo of a decision), ``login#<pool>#<user>#<client>`` (a committed login),
+``denied#…`` and ``signup#…``. An item whose attribute ``announcement`` is new leaves through the
+table's stream.
 """
 
 from __future__ import annotations
 
-import json
-import random
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cognito_rules.aws import Aws, error_code
-from cognito_rules.dynamodb_json import from_item, to_item
-from cognito_rules.errors import StoreError, UpstreamError, UpstreamTimeoutError
+from cognito_rules.aws import Aws
+from cognito_rules.dynamodb import ConditionFailedError, DynamoDb, keys
+from cognito_rules.dynamodb_json import to_item
+from cognito_rules.markers import FINAL_STATES, marker_key
 from cognito_rules.protocol import Effect
 
 # Two sign-ins of one person at one client within this time count, and are announced, once.
@@ -24,31 +24,6 @@ COUNT_ONCE_SECONDS = 15
 PROFILE_EFFECTS = frozenset({"set_user_metadata", "set_app_metadata", "set_profile"})
 PROFILE_MAPS = ("user_metadata", "app_metadata", "profile")
 _DAY = 24 * 3600
-_RETRYABLE = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "ThrottlingException",
-        "RequestLimitExceeded",
-        "TransactionInProgressException",
-        "InternalServerError",
-    }
-)
-
-_RACES = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
-
-
-class ConditionFailedError(StoreError):
-    """Somebody else wrote first.
-
-    ``reasons`` holds one for each item of a transaction: a ``Code`` and, where the write asks for
-    it, the ``Item`` that is there.
-    """
-
-    retryable = False
-
-    def __init__(self, reasons: list[dict[str, Any]]) -> None:
-        super().__init__("a condition of the write does not hold")
-        self.reasons = reasons
 
 
 @dataclass(frozen=True)
@@ -56,11 +31,13 @@ class Loaded:
     """What the tables know at the start of a trigger call.
 
     ``profile`` is empty for a person whom the table does not know, None when it was not read.
+    ``done`` are the entries, of those that were asked about, that are through with the person.
     """
 
     profile: Mapping[str, Any] | None = None
     memo: Mapping[str, Any] | None = None
     last_login_at: float | None = None
+    done: frozenset[str] = frozenset()
 
     @property
     def logins_count(self) -> int:
@@ -170,15 +147,22 @@ class Store:
     """Reads and writes of one trigger call, within the seconds that the caller grants."""
 
     def __init__(self, aws: Aws, *, profiles: str, sessions: str) -> None:
-        self._aws = aws
+        self._table = DynamoDb(aws)
         self._profiles = profiles
         self._sessions = sessions
-        self._url = aws.endpoint("dynamodb") + "/"
 
     def load(
-        self, user_id: str, *, memo_key: str | None, login_key: str | None, timeout: float
+        self,
+        user_id: str,
+        *,
+        memo_key: str | None,
+        login_key: str | None,
+        timeout: float,
+        once: Iterable[str] = (),
     ) -> Loaded:
         """Return the profile, the memo under ``memo_key`` and the last committed login.
+
+        ``once`` are ids of entries that run once for each person.
 
         Raises
         ------
@@ -186,37 +170,33 @@ class Store:
         """
         profile_key = f"USER#{user_id}"
         sessions_keys = [key for key in (memo_key, login_key) if key is not None]
-        wanted: dict[str, Any] = {self._profiles: _keys([profile_key])}
+        markers = {marker_key(user_id, entry): entry for entry in once}
+        wanted: dict[str, Any] = {self._profiles: keys([profile_key, *markers])}
         if sessions_keys:
-            wanted[self._sessions] = _keys(sessions_keys)
-        found: dict[tuple[str, str], dict[str, Any]] = {}
-        ends = time.monotonic() + timeout
-        while wanted:
-            answer = self._call("BatchGetItem", {"RequestItems": wanted}, ends - time.monotonic())
-            for table, items in answer.get("Responses", {}).items():
-                for item in map(from_item, items):
-                    found[table, item["pk"]] = item
-            # Throttled keys come back unprocessed: ask for them again while there is time.
-            wanted = answer.get("UnprocessedKeys") or {}
-            if wanted:
-                self._pause(ends)
+            wanted[self._sessions] = keys(sessions_keys)
+        found = self._table.batch_get(wanted, timeout)
         login = found.get((self._sessions, login_key or ""))
         return Loaded(
             profile=found.get((self._profiles, profile_key), {}),
             memo=found.get((self._sessions, memo_key or "")),
             last_login_at=float(login["committed_at"]) if login else None,
+            done=frozenset(
+                entry
+                for key, entry in markers.items()
+                if found.get((self._profiles, key), {}).get("state") in FINAL_STATES
+            ),
         )
 
     def remember(self, memo: Mapping[str, Any], *, timeout: float) -> None:
         """Store the memo of a decision; an equal one may be replaced."""
         put = {"TableName": self._sessions, "Item": to_item(memo)}
-        self._call("PutItem", put, timeout)
+        self._table.call("PutItem", put, timeout)
 
     def announce(self, key: str, announcement: str | None, *, at: float, timeout: float) -> None:
         """Store a record that leaves through the stream, once in 15 s for the same ``key``."""
         put = self._announced(key, announcement, at=at, event_id=None)
         try:
-            self._call("PutItem", put, timeout)
+            self._table.call("PutItem", put, timeout)
         except ConditionFailedError:
             return
 
@@ -236,7 +216,7 @@ class Store:
                 return
             items = {"TransactItems": list(writes.values())}
             try:
-                self._call("TransactWriteItems", items, ends - time.monotonic())
+                self._table.call("TransactWriteItems", items, ends - time.monotonic())
                 return
             except ConditionFailedError as error:
                 failed = {
@@ -249,7 +229,7 @@ class Store:
                 counts = counts and "login" not in failed
                 if "profile" in failed:
                     kinds = frozenset(failed["profile"].get("Item") or PROFILE_MAPS)
-                self._pause(ends)
+                self._table.pause(ends)
 
     def _writes(
         self, commit: Commit, counts: bool, kinds: frozenset[str]
@@ -322,66 +302,3 @@ class Store:
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             **update.parameters(),
         }
-
-    def _pause(self, ends: float) -> None:
-        pause = random.uniform(0.01, 0.03)
-        if time.monotonic() + pause >= ends:
-            raise StoreError("the tables did not answer in time")
-        time.sleep(pause)
-
-    def _call(self, operation: str, parameters: dict[str, Any], timeout: float) -> dict[str, Any]:
-        """Call DynamoDB, again after throttling or a server error while there is time.
-
-        Every call may be repeated: writes are conditional, or put the same item again.
-        """
-        ends = time.monotonic() + timeout
-        body = json.dumps(parameters).encode()
-        headers = {
-            "Content-Type": "application/x-amz-json-1.0",
-            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
-        }
-        while True:
-            left = ends - time.monotonic()
-            if left <= 0:
-                raise StoreError("the tables did not answer in time")
-            try:
-                response = self._aws.post(
-                    "dynamodb", self._url, body, headers, timeout=left, repeatable=True
-                )
-            except UpstreamError as error:
-                if isinstance(error, UpstreamTimeoutError) or not error.retryable:
-                    raise StoreError(f"{operation}: {error}") from error
-            else:
-                answer = _json_object(response.data)
-                if response.status == 200 and answer is not None:
-                    return answer
-                self._refuse(operation, response.status, answer or {})
-            self._pause(ends)
-
-    def _refuse(self, operation: str, status: int, answer: dict[str, Any]) -> None:
-        """Raise for an error that repeating does not mend; return for one that it may."""
-        code = error_code(answer)
-        if code == "ConditionalCheckFailedException":
-            raise ConditionFailedError([{"Code": "ConditionalCheckFailed"}])
-        if code == "TransactionCanceledException":
-            reasons = answer.get("CancellationReasons", [])
-            codes = {reason.get("Code") for reason in reasons}
-            if "ConditionalCheckFailed" in codes:
-                raise ConditionFailedError(reasons)
-            if codes & _RACES:
-                return
-        if code in _RETRYABLE or status >= 500:
-            return
-        raise StoreError(f"{operation}: {code}")
-
-
-def _json_object(data: bytes) -> dict[str, Any] | None:
-    try:
-        answer = json.loads(data)
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _keys(keys: Iterable[str]) -> dict[str, Any]:
-    return {"Keys": [to_item({"pk": key}) for key in keys], "ConsistentRead": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,6 +52,23 @@ def a_login(
     if secrets is not None:
         options["secret"] = lambda name, refresh: secrets[name]
     return Login(facts, configuration=configuration, now=moment, **options)
+
+
+def is_as_expected(expected: Any, found: Any) -> bool:
+    """Return whether effects, or a part of them, are what an event's ``expect`` says.
+
+    A text ``regex:<pattern>`` stands for every text that the whole pattern matches: some rules make
+    something new at each run.
+    """
+    if isinstance(expected, str) and expected.startswith("regex:"):
+        return isinstance(found, str) and bool(re.fullmatch(expected.removeprefix("regex:"), found))
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return expected.keys() == found.keys() and all(
+            is_as_expected(value, found[key]) for key, value in expected.items()
+        )
+    if isinstance(expected, list) and isinstance(found, list):
+        return len(expected) == len(found) and all(map(is_as_expected, expected, found))
+    return bool(expected == found)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,18 @@ from typing import Any
 from cognito_rules import claims
 from cognito_rules.chain import Entry
 from cognito_rules.planner import Answer
+from cognito_rules.protocol import Effect
 
 NO_ROLE = ":none:"
 
 
 @dataclass
 class TokenPlan:
-    """What the effects of all entries come to, in document order; the last one wins."""
+    """What the effects of all entries come to, in document order; the last one wins.
+
+    A claim that any of them removes is removed, as Cognito itself has it: who takes something out
+    of a token does so in order not to disclose it.
+    """
 
     set_claims: dict[str, dict[str, Any]] = field(default_factory=lambda: {"id": {}, "access": {}})
     removed_claims: dict[str, set[str]] = field(
@@ -37,10 +42,15 @@ class TokenPlan:
     @classmethod
     def of(cls, answers: Iterable[tuple[Entry, Answer]], roles: Mapping[str, str]) -> TokenPlan:
         """Return the plan of the enforced answers; ``roles`` maps role keys to ARNs."""
+        effects = (effect for _, answer in answers for effect in answer.effects)
+        return cls.of_effects(effects, roles)
+
+    @classmethod
+    def of_effects(cls, effects: Iterable[Effect], roles: Mapping[str, str]) -> TokenPlan:
+        """Return the plan of effects in document order."""
         plan = cls()
-        for _, answer in answers:
-            for effect in answer.effects:
-                plan._take(effect)
+        for effect in effects:
+            plan._take(effect)
         plan._add_granted_tag(roles)
         return plan
 
@@ -49,7 +59,6 @@ class TokenPlan:
             case "set_claim":
                 self.set_claims[effect["token"]].pop(effect["name"], None)
                 self.set_claims[effect["token"]][effect["name"]] = effect["value"]
-                self.removed_claims[effect["token"]].discard(effect["name"])
             case "remove_claim":
                 self.removed_claims[effect["token"]].add(effect["name"])
             case "add_scope":

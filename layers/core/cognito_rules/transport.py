@@ -5,12 +5,15 @@ Imported by ``http.py`` when the first call is made, because it imports requests
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from functools import cache
+from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -35,8 +38,12 @@ _USER_AGENT = "cognito-rules/1"
 
 Exchange = tuple[int, Mapping[str, str], bytes]
 
+# The moment on the monotonic clock at which the exchange of this thread has to be over.
+_ends: ContextVar[float] = ContextVar("ends", default=float("inf"))
+
 
 def exchange(
+    method: str,
     endpoint: Endpoint,
     body: bytes,
     headers: Mapping[str, str],
@@ -47,10 +54,11 @@ def exchange(
     ca_bundle: str | None,
     max_bytes: int,
 ) -> Exchange:
-    """Send one POST and return status, headers and body of the answer, whatever the status.
+    """Send one request and return status, headers and body of the answer, whatever the status.
 
     Parameters
     ----------
+    method : the HTTP method, in capitals.
     connect, read : seconds, for the connection with its handshake and for each wait for data.
     ends : moment on the monotonic clock at which the answer must be complete.
     ca_bundle : path of a PEM file with the authorities to trust instead of the public ones.
@@ -63,8 +71,10 @@ def exchange(
         its certificate, the bundle), or the answer is too large.
     """
     session = _session(endpoint.allow_private_network)
+    over = _ends.set(ends)
     try:
-        response = session.post(
+        response = session.request(
+            method,
             endpoint.url,
             data=body,
             headers=headers,
@@ -80,6 +90,8 @@ def exchange(
         raise UpstreamError(
             endpoint.host, "the file that ca_bundle names cannot be read", code="misconfigured"
         ) from None
+    finally:
+        _ends.reset(over)
     with response:
         answer = _read_body(endpoint.host, response, ends, max_bytes)
         return response.status_code, response.headers, answer
@@ -97,13 +109,10 @@ def _read_body(service: str, response: requests.Response, ends: float, max_bytes
                     status=response.status_code,
                     code="upstream_protocol",
                 )
-            if time.monotonic() > ends:
-                raise UpstreamTimeoutError(
-                    service, "the answer came too slowly", status=response.status_code
-                )
     except (HTTPError, OSError):
+        what = "came too slowly" if time.monotonic() >= ends else "broke off"
         raise UpstreamTimeoutError(
-            service, "the answer broke off", status=response.status_code
+            service, f"the answer {what}", status=response.status_code
         ) from None
     return body
 
@@ -168,10 +177,14 @@ def _guarded_pools(allow_private_network: bool) -> dict[str, type[HTTPConnection
     """Return urllib3's pools with connections that resolve, check and connect in one place."""
 
     class Connection(HTTPConnection):
+        response_class = _TimelyResponse
+
         def _new_conn(self) -> socket.socket:
             return _connect(self, allow_private_network)
 
     class SecureConnection(HTTPSConnection):
+        response_class = _TimelyResponse
+
         def _new_conn(self) -> socket.socket:
             return _connect(self, allow_private_network)
 
@@ -182,6 +195,39 @@ def _guarded_pools(allow_private_network: bool) -> dict[str, type[HTTPConnection
         ConnectionCls = SecureConnection
 
     return {"http": Pool, "https": SecurePool}
+
+
+class _TimelyResponse(HTTPResponse):
+    """An answer of which no part is waited for longer than until the exchange has to be over.
+
+    A read timeout bounds one wait: a server that sends its headers sign by sign would have many.
+    """
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Timely(self.fp.detach(), sock, _ends.get()))
+
+
+class _Timely(io.RawIOBase):
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, ends: float) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._ends = ends
+        self._wait: float = sock.gettimeout() or 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time of the exchange is over")
+        self._sock.settimeout(min(self._wait, left))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
 
 
 def _connect(connection: HTTPConnection, allow_private_network: bool) -> socket.socket:

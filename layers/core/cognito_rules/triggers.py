@@ -1,8 +1,9 @@
 """From Cognito's trigger events to what a login knows.
 
-Source: AWS, "Customizing user pool workflows with Lambda triggers", "Post authentication Lambda
-trigger", "Pre token generation Lambda trigger". Cognito may add fields at any time, so unknown ones
-are ignored; an unknown TokenGeneration source is treated as a person's login.
+Source: AWS, "Customizing user pool workflows with Lambda triggers", "Pre sign-up Lambda trigger",
+"Post authentication Lambda trigger", "Pre token generation Lambda trigger". Cognito may add fields
+at any time, so unknown ones are ignored; an unknown TokenGeneration source is treated as a person's
+login.
 """
 
 from __future__ import annotations
@@ -20,17 +21,24 @@ from cognito_rules.fields import Facts
 class Kind(Enum):
     """What a trigger call is about."""
 
+    SIGN_UP = "sign_up"  # an account is about to be made
     AUTHENTICATED = "authenticated"  # PostAuthentication, or a federated person's first sign-in
     SIGNED_UP = "signed_up"  # a local account was confirmed; nobody logs in
     TOKEN = "token"
     REFRESH = "refresh"
     MACHINE = "machine"
-    NOTHING = "nothing"
+    PASSWORD_RESET = "password_reset"  # a forgotten password was replaced; nobody logs in
 
 
+_EXTERNAL_SIGN_UP = "PreSignUp_ExternalProvider"
+# What Cognito calls the application of an administrator who makes a user.
+_NO_CLIENT = "CLIENT_ID_NOT_APPLICABLE"
 _KINDS = {
+    "PreSignUp_SignUp": Kind.SIGN_UP,
+    "PreSignUp_AdminCreateUser": Kind.SIGN_UP,
+    _EXTERNAL_SIGN_UP: Kind.SIGN_UP,
     "PostAuthentication_Authentication": Kind.AUTHENTICATED,
-    "PostConfirmation_ConfirmForgotPassword": Kind.NOTHING,
+    "PostConfirmation_ConfirmForgotPassword": Kind.PASSWORD_RESET,
     "TokenGeneration_RefreshTokens": Kind.REFRESH,
     "TokenGeneration_ClientCredentials": Kind.MACHINE,
 }
@@ -99,11 +107,17 @@ class Trigger:
             source=source,
             pool_id=event["userPoolId"],
             client_id=context["clientId"],
-            user_id="" if kind is Kind.MACHINE else str(user_id),
+            # Nobody has an id before the account exists, and a chosen name may be an address.
+            user_id="" if kind in (Kind.MACHINE, Kind.SIGN_UP) else str(user_id),
             username=str(event.get("userName") or ""),
             request=request,
             version=str(event.get("version")),
         )
+
+    @property
+    def is_of_an_administrator(self) -> bool:
+        """Whether an administrator makes a user, which belongs to no application."""
+        return self.client_id == _NO_CLIENT
 
     @property
     def is_token_stage(self) -> bool:
@@ -156,12 +170,13 @@ class Trigger:
 
     def _user(self) -> Facts:
         attributes = dict(self.request.get("userAttributes") or {})
-        user: Facts = {
-            "user_id": self.user_id,
-            "username": self.username,
-            "attributes": attributes,
-            "identities": _identities(self.user_id, attributes),
-        }
+        user: Facts = {"username": self.username, "attributes": attributes}
+        if self.source == _EXTERNAL_SIGN_UP:
+            user["identities"] = [_identity_of_name(self.username)]
+        else:
+            user["identities"] = _identities(self.user_id, attributes)
+        if self.user_id:
+            user["user_id"] = self.user_id
         user |= {name: attributes[name] for name in _TEXTS if attributes.get(name)}
         for name in ("email_verified", "phone_number_verified"):
             if name in attributes:
@@ -212,3 +227,19 @@ def _identities(user_id: str, attributes: dict[str, Any]) -> list[Facts]:
             },
         )
     return identities
+
+
+def _identity_of_name(username: str) -> Facts:
+    """Return the identity for which Cognito is about to make an account, ``Google_1234``.
+
+    Pools that ignore case write the whole name in lower case; a provider's name that holds ``_``
+    cannot be told from the id behind it.
+    """
+    connection, _, user_id = username.partition("_")
+    connection = next((n for n in _SOCIAL if n.lower() == connection.lower()), connection)
+    return {
+        "provider": connection,
+        "connection": connection,
+        "user_id": user_id,
+        "is_social": connection in _SOCIAL,
+    }

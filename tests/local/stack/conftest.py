@@ -12,6 +12,7 @@ from local.oidc_provider import OidcProvider
 from local.server import EmbeddedAws
 from local.sign_in import App
 from local.stack import Person, Stack
+from tests.loopback import Server, serving
 
 STAFF = "staff"
 CHAIN = f"""
@@ -55,8 +56,30 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="session")
-def deployed(aws: EmbeddedAws, collector: Collector, oidc: OidcProvider) -> Stack:
-    stack = Stack.deployed(aws, parameters={"SplunkEndpoint": collector.url})
+def vendors() -> Iterator[Server]:
+    """What takes the place of the systems that rules call at hosts of their own."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def deployed(aws: EmbeddedAws, collector: Collector, vendors: Server, oidc: OidcProvider) -> Stack:
+    parameters = {
+        "SplunkEndpoint": collector.url,
+        "SalesforceMyDomain": "acme",
+        "ShopifyShop": "acme.myshopify.com",
+        "FirebaseDatabaseUrl": "https://acme.firebaseio.com",
+        "VendorStandIn": vendors.url,
+        "SoapEndpoint": f"{vendors.url}/roles",
+        "SoapAllowPrivateNetwork": "true",
+        "EnablePusher": "true",
+        "PusherChannels": "private-user-{sub},presence-team-{group}",
+        "ZendeskSubdomain": "acme",
+        "AllowSelfSignUp": "true",
+        "RecordFromCloudTrail": "true",
+        "RecordLoginsDays": "1",
+    }
+    stack = Stack.deployed(aws, parameters=parameters)
     aws.client("secretsmanager").put_secret_value(
         SecretId=stack.outputs["SplunkSecret"], SecretString=collector.token
     )

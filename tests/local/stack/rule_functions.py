@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from local.chain import packed
-from local.deployment import BUILT
+from local.deployment import BUILT, packed
 from local.stack import Stack
 from tests.local.user_pool import zipped
 
 
 def function_of(stack: Stack, rule: str) -> str:
-    return f"{stack.login_function.removesuffix('-login')}-rule-{rule}"
+    return f"{stack.name}-rule-{rule}"
 
 
 @contextmanager
@@ -34,3 +33,9 @@ def code(stack: Stack, rule: str, source: str | None) -> Iterator[None]:
             folder = BUILT.parent / pascal
             client.update_function_code(FunctionName=name, ZipFile=packed(folder))
             client.invoke(FunctionName=name, Payload=b"{}")
+
+
+def restart(stack: Stack, rule: str) -> None:
+    """Let a rule's function go on in a new environment, which has read nothing yet."""
+    with code(stack, rule, "rule = None"):
+        pass

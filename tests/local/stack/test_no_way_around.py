@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from cli.user_pool import UserPool
 from local.oidc_provider import OidcProvider
 from local.server import ACCOUNT_ID, REGION, EmbeddedAws
 from local.sign_in import App, SignInRefused, Tokens
@@ -81,13 +82,10 @@ def custom_challenge(aws: EmbeddedAws, stack: Stack) -> None:
         aws, arn, f"arn:aws:cognito-idp:{REGION}:{ACCOUNT_ID}:userpool/{stack.pool_id}"
     )
     cognito = aws.client("cognito-idp")
-    pool = cognito.describe_user_pool(UserPoolId=stack.pool_id)["UserPool"]
+    pool = UserPool.read(cognito, stack.pool_id)
     triggers = ("DefineAuthChallenge", "CreateAuthChallenge", "VerifyAuthChallengeResponse")
-    cognito.update_user_pool(
-        UserPoolId=stack.pool_id,
-        LambdaConfig=pool["LambdaConfig"] | dict.fromkeys(triggers, arn),
-        AutoVerifiedAttributes=pool.get("AutoVerifiedAttributes", []),
-    )
+    wired = {**pool.triggers, **dict.fromkeys(triggers, arn)}
+    cognito.update_user_pool(**pool.changed(wired, pool.tags).request())
 
 
 def decided(tokens: Tokens) -> bool:

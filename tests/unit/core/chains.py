@@ -12,7 +12,7 @@ from cognito_rules.manifest import Manifest
 
 def a_manifest(name: str = "a_rule", **changes: Any) -> Manifest:
     """Return a manifest that reads and writes nothing, changed as told."""
-    declared = {
+    declared: dict[str, Any] = {
         "title": name,
         "summary": "A rule of a test.",
         "category": "Test",
@@ -21,6 +21,8 @@ def a_manifest(name: str = "a_rule", **changes: Any) -> Manifest:
         "reads": [],
         "writes": [],
     }
+    if changes.get("stage") == "after_login":
+        declared["purpose"] = "security"
     return Manifest.parse(name, declared | changes)
 
 

@@ -1,53 +1,11 @@
-"""What tests of the login path share: AWS is a server on loopback."""
-
-from collections.abc import Iterator
+"""What tests of the login path share."""
 
 import pytest
 
 from cognito_rules.aws import Aws
-from cognito_rules.executors import invoker_threads
 from cognito_rules.store import Store
-from tests.loopback import Server, serving
-from tests.unit.core.login_subject import Subject
-
-
-@pytest.fixture
-def aws_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Set a region and credentials of nobody, and let nothing of this machine be found."""
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL_DYNAMODB"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-nobody")
-    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-    return monkeypatch
-
-
-@pytest.fixture
-def amazon(aws_environment: pytest.MonkeyPatch) -> Iterator[Server]:
-    """Serve on loopback what takes the place of every AWS service."""
-    with serving() as server:
-        aws_environment.setenv("AWS_ENDPOINT_URL", server.url)
-        yield server
-
-
-@pytest.fixture
-def aws(amazon: Server) -> Aws:
-    return Aws()
 
 
 @pytest.fixture
 def store(aws: Aws) -> Store:
     return Store(aws, profiles="profiles", sessions="sessions")
-
-
-@pytest.fixture
-def subject(amazon: Server) -> Iterator[Subject]:
-    with invoker_threads() as threads:
-        subject = Subject(amazon, threads)
-        subject.knows()
-        yield subject

@@ -31,6 +31,8 @@ CATALOGUE = {
                 "roles": {"type": "map[string, string]", "default": {}, "source": "template"},
             },
         ),
+        a_manifest("registrar", stage="sign_up", writes=["deny"], on_error="deny"),
+        a_manifest("closer", writes=["deny"], on_error="deny", needs_applications=True),
         a_manifest("open", configuration={"free": {"type": "json"}}),
     )
 }

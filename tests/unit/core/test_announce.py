@@ -327,7 +327,7 @@ def test_what_the_login_function_announces_is_what_deliver_understands(bus: Bus)
         code="user_flagged",
     )
 
-    failed = bus.handle(a_record(1, announcement))
+    failed = bus.handle(a_record(1, announcement.text))
 
     assert failed == []
     [detail] = bus.details

@@ -39,7 +39,7 @@ def listener(name: str = "tell", **declared: Any) -> Any:
 def announce(*listeners: Entry, facts: Facts | None = None, **details: Any) -> Any:
     given = {"event_id": "e-1", "occurred_at": OCCURRED_AT} | details
     event_type = given.pop("event_type", "LoginCompleted")
-    text = build_announcement(event_type, listeners, facts or FACTS, **given)
+    text = build_announcement(event_type, listeners, facts or FACTS, **given).text
     return None if text is None else json.loads(text)
 
 
@@ -201,7 +201,7 @@ def test_a_person_cannot_grow_out_of_being_announced(large: dict[str, Any]) -> N
 
     text = build_announcement(
         "LoginCompleted", listeners, facts, event_id="e-1", occurred_at=OCCURRED_AT
-    )
+    ).text
 
     assert text is not None
     assert len(text.encode()) <= MAX_BYTES
@@ -242,3 +242,139 @@ def test_many_listeners_share_the_room() -> None:
 
     assert found["truncated"] is True
     assert len(found["views"]) == 20
+
+
+# The second hop, and once for each person ------------------------------------------------------
+
+
+def enricher(name: str = "enrich", source: str = "vendor", **declared: Any) -> Any:
+    return listener(name, writes=[f"user.enrichment.{source}"], **declared)
+
+
+def lead(name: str = "lead", source: str = "vendor", **declared: Any) -> Any:
+    reads = [f"user.enrichment.{source}", "user.email"]
+    return listener(name, reads=reads, once_per_user=True, **declared)
+
+
+def delivery_of(announcement: Any, rule: str) -> Any:
+    return announcement["views"][rule]["deliveries"][0]
+
+
+def test_who_reads_what_another_writes_waits_for_it() -> None:
+    found = announce(*entries(enricher(), lead(), listener()))
+
+    told = {rule: set(delivery_of(found, rule)) - {"entry", "request"} for rule in found["views"]}
+    assert told == {
+        "lead": {"once", "waits_for", "sources"},
+        "enrich": {"needed_by"},
+        "tell": set(),
+    }
+    assert delivery_of(found, "lead")["waits_for"] == ["enrich"]
+    assert delivery_of(found, "lead")["sources"] == ["vendor"]
+    assert delivery_of(found, "enrich")["needed_by"] == ["lead"]
+    assert {rule: view.get("person") for rule, view in found["views"].items()} == {
+        "enrich": "u1",
+        "lead": "u1",
+        "tell": None,
+    }
+
+
+def test_what_nobody_knows_yet_is_unknown_in_the_view() -> None:
+    login = view_of(announce(*entries(enricher(), lead())), "lead")
+
+    assert login["user"] == {"enrichment": None, "email": "jane@example.com"}
+    assert login["unknown"] == ["user.enrichment"]
+
+
+@pytest.mark.parametrize(
+    ("manifests", "waits_for"),
+    [
+        pytest.param([enricher(), lead(source="another")], [], id="another source"),
+        pytest.param([lead(), enricher()], [], id="what comes later"),
+        pytest.param(
+            [enricher(), enricher("enrich2"), lead()], ["enrich", "enrich2"], id="for two"
+        ),
+    ],
+)
+def test_an_entry_waits(manifests: list[Any], waits_for: list[str]) -> None:
+    found = announce(*entries(*manifests))
+
+    assert delivery_of(found, "lead").get("waits_for", []) == waits_for
+
+
+def not_told(*listeners: Entry) -> dict[str, str]:
+    return dict(
+        build_announcement(
+            "LoginCompleted", listeners, FACTS, event_id="e-1", occurred_at=OCCURRED_AT
+        ).not_told
+    )
+
+
+@pytest.mark.parametrize(
+    ("manifests", "reasons"),
+    [
+        pytest.param([enricher()], {"enrich": "not_needed"}, id="nobody reads it"),
+        pytest.param([lead(), enricher()], {"enrich": "not_needed"}, id="who reads it came before"),
+        pytest.param(
+            [enricher(), lead(purpose="marketing")],
+            {"lead": "no_consent", "enrich": "not_needed"},
+            id="who reads it is not told: nothing is paid for a lead that will not be made",
+        ),
+        pytest.param(
+            [enricher(purpose="enrichment"), lead()],
+            {"enrich": "no_consent"},
+            id="a refused enrichment leaves the lead",
+        ),
+        pytest.param(
+            [
+                enricher(),
+                listener(
+                    "middle", reads=["user.enrichment.vendor"], writes=["user.enrichment.second"]
+                ),
+                lead(source="second"),
+            ],
+            {},
+            id="through another one",
+        ),
+    ],
+)
+def test_an_enrichment_is_not_made_for_nobody(
+    manifests: list[Any], reasons: dict[str, str]
+) -> None:
+    assert not_told(*entries(*manifests)) == reasons
+
+
+def test_an_enrichment_that_nobody_waits_for_does_not_hold_up_the_lead() -> None:
+    found = announce(*entries(enricher(purpose="enrichment"), lead()))
+
+    # Nor is it told what was kept while the person agreed.
+    assert set(delivery_of(found, "lead")) == {"entry", "request", "once"}
+
+
+def test_an_enrichment_is_told_what_is_kept_of_its_own_source() -> None:
+    asks_once = enricher(reads=["user.enrichment.vendor"])
+
+    found = announce(*entries(asks_once, lead()))
+
+    assert delivery_of(found, "enrich")["sources"] == ["vendor"]
+
+
+def test_an_enrichment_that_is_read_at_every_login_is_always_needed() -> None:
+    every_time = listener("every", reads=["user.enrichment.vendor"])
+
+    found = announce(*entries(enricher(), lead(), every_time))
+
+    assert "needed_by" not in delivery_of(found, "enrich")
+
+
+def test_an_entry_can_run_once_though_its_rule_does_not() -> None:
+    found = announce(*entries(listener(), tell={"once_per_user": True}))
+
+    assert delivery_of(found, "tell")["once"] is True
+    assert found["views"]["tell"]["person"] == "u1"
+
+
+def test_an_entry_can_run_every_time_though_its_rule_does_not() -> None:
+    found = announce(*entries(lead(), lead={"once_per_user": False}))
+
+    assert "once" not in delivery_of(found, "lead")

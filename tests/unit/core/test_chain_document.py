@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from cognito_rules.chain import Chain
-from cognito_rules.errors import ChainError
+from cognito_rules.chain import Chain, canonical, version_of
+from cognito_rules.errors import ChainError, Problem
 from tests.unit.core.chains import a_manifest
 from tests.unit.core.documents import CATALOGUE, EVERYBODY, parse
 
 
-def problems(*entries: Any, **document: Any) -> list[str]:
+def problems(*entries: Any, **document: Any) -> list[Problem]:
     with pytest.raises(ChainError) as refused:
         parse(*entries, **document)
     return refused.value.problems
@@ -48,6 +48,16 @@ def problems(*entries: Any, **document: Any) -> list[str]:
             id="a guard for most users",
         ),
         pytest.param(
+            {"rule": "guard", "when": EVERYBODY, "once_per_user": True},
+            "once_per_user is for after_login rules",
+            id="a guard that runs once for each person",
+        ),
+        pytest.param(
+            {"rule": "teller", "once_per_user": "yes"},
+            "once_per_user must be true or false",
+            id="a word for once",
+        ),
+        pytest.param(
             {"rule": "teller", "mode": "shadow"},
             "would really tell other systems",
             id="an after_login rule in shadow",
@@ -57,6 +67,16 @@ def problems(*entries: Any, **document: Any) -> list[str]:
         ),
         pytest.param(
             {"rule": "enricher", "overrides": "yes"}, "must be true or false", id="a text flag"
+        ),
+        pytest.param(
+            {"rule": "enricher", "runs_on_sign_up": True},
+            "a sign-up can only be refused, enricher cannot",
+            id="a rule that refuses nothing, at sign-up",
+        ),
+        pytest.param(
+            {"rule": "registrar", "when": EVERYBODY, "runs_on_sign_up": False},
+            "registrar runs at sign-up and nowhere else",
+            id="a rule for sign-ups, not at sign-up",
         ),
         pytest.param(
             {"rule": "enricher", "runs_on_client_credentials": True},
@@ -102,6 +122,19 @@ def test_a_rule_that_grants_or_restricts_says_for_which_applications(
     [found] = problems({"rule": rule, **when})
 
     assert 'write when = {applications = ["*"]}' in found
+
+
+@pytest.mark.parametrize("when", [{}, {"when": {}}, {"when": EVERYBODY}])
+def test_a_rule_that_needs_applications_is_never_for_all_of_them(when: dict[str, Any]) -> None:
+    assert problems({"rule": "closer", **when}) == [
+        "entry closer: closer is never meant for all applications: name them in when"
+    ]
+
+
+def test_a_rule_that_needs_applications_is_content_with_a_named_one() -> None:
+    entry = {"rule": "closer", "when": {"applications": ["wiki"]}}
+
+    assert parse(entry, applications={"abc": {"name": "wiki"}}).entries[0].when.applications
 
 
 @pytest.mark.parametrize(
@@ -288,3 +321,111 @@ def test_a_rule_that_grants_needs_the_templates_permission(write: str) -> None:
 
     chain = Chain.parse(document, {"grants": manifest}, privileged=frozenset({"grants"}))
     assert [entry.id for entry in chain.entries] == ["grants"]
+
+
+# What the deployment requires ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        pytest.param({"rule": "enricher"}, "the entry door is required", id="missing"),
+        pytest.param(
+            {"rule": "guard", "id": "door", "when": EVERYBODY, "mode": "off"},
+            "entry door: is required",
+            id="off",
+        ),
+        pytest.param(
+            {"rule": "guard", "id": "door", "when": EVERYBODY, "mode": "shadow"},
+            "entry door: is required",
+            id="in shadow",
+        ),
+        pytest.param(
+            {"rule": "enricher", "id": "door", "rollout": 99},
+            "entry door: is required",
+            id="for some people",
+        ),
+    ],
+)
+def test_a_document_is_refused_whose_required_entry_is(entry: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ChainError) as refused:
+        Chain.parse({"rules": [entry]}, CATALOGUE, required=["door"])
+
+    [found] = refused.value.problems
+    assert problem in found
+    assert "RequiredEntries" in found
+
+
+def test_a_document_with_its_required_entries_is_taken() -> None:
+    entries = [{"rule": "guard", "id": "door", "when": EVERYBODY}, {"rule": "enricher"}]
+
+    chain = Chain.parse({"rules": entries}, CATALOGUE, required=["door", "enricher"])
+
+    assert len(chain.entries) == 2
+
+
+def test_a_document_that_could_not_be_kept_is_refused() -> None:
+    metadata = {"motto": "x" * 300_000}
+    document = {"applications": {"abc": {"name": "wiki", "metadata": metadata}}}
+
+    with pytest.raises(ChainError, match="may have 300000"):
+        Chain.parse(document, CATALOGUE)
+
+
+# Where a problem is ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "path"),
+    [
+        pytest.param({"rule": "nobody"}, ("rule",), id="an unknown rule"),
+        pytest.param({"rule": "enricher", "modes": 1}, ("modes",), id="an unknown key"),
+        pytest.param({"rule": "enricher", "mode": 1}, ("mode",), id="a wrong choice"),
+        pytest.param(
+            {"rule": "enricher", "when": {"applications": ["x"]}},
+            ("when", "applications"),
+            id="an unknown application",
+        ),
+        pytest.param(
+            {"rule": "configured", "configuration": {"words": ["a", 7]}},
+            ("configuration", "words", 1),
+            id="a wrong item of a setting",
+        ),
+        pytest.param(
+            {"rule": "configured", "configuration": {"words": ["a"], "limits": 7}},
+            ("configuration", "limits"),
+            id="an unknown setting",
+        ),
+        pytest.param(
+            {"rule": "configured", "configuration": {"words": ["a"], "roles": {}}},
+            ("configuration", "roles"),
+            id="a setting of the template",
+        ),
+        pytest.param({"rule": "configured"}, ("configuration",), id="a missing setting"),
+        pytest.param(
+            {"rule": "open", "configuration": {"free": ["arn:aws:iam::1:role/x"]}},
+            ("configuration", "free", 0),
+            id="an ARN",
+        ),
+    ],
+)
+def test_a_problem_knows_its_place(entry: dict[str, Any], path: tuple[str | int, ...]) -> None:
+    with pytest.raises(ChainError) as refused:
+        parse({"rule": "enricher", "id": "before"}, entry)
+
+    [found] = refused.value.problems
+    assert found.path == ("rules", 1, *path)
+
+
+def test_a_published_document_means_what_was_written() -> None:
+    written = parse({"rule": "enricher", "rollout": 10}, on_commit_failure="refuse")
+
+    published = Chain.parse_json(canonical(written.document), CATALOGUE)
+
+    assert published.version == written.version == version_of(canonical(published.document))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "[]", "null"])
+def test_a_published_text_that_is_no_document_is_refused(text: str) -> None:
+    with pytest.raises(ChainError):
+        Chain.parse_json(text, CATALOGUE)

@@ -104,11 +104,21 @@ def test_a_value_of_its_type_passes(type_name: str, value: Any) -> None:
         ({"type": "number", "maximum": 1}, 1.1),
         ({"type": "list[string]", "min_items": 1}, []),
         ({"type": "list[string]", "max_items": 1}, ["a", "b"]),
+        ({"type": "map[string, string]", "min_items": 1}, {}),
+        ({"type": "map[string, string]", "max_items": 1}, {"a": "b", "c": "d"}),
+        ({"type": "map[string, list[string]]", "min_items": 1}, {}),
     ],
 )
 def test_a_value_beyond_its_limits_is_an_error(limits: dict[str, Any], value: Any) -> None:
     with pytest.raises(ConfigurationError, match="wanted"):
         check({"wanted": limits}, wanted=value)
+
+
+def test_a_limit_is_on_the_outer_list_or_map() -> None:
+    declared = {"wanted": {"type": "map[string, list[string]]", "min_items": 1, "max_items": 1}}
+
+    assert check(declared, wanted={"a": []}) == {"wanted": {"a": []}}
+    assert check(declared, wanted={"a": ["b", "c"]}) == {"wanted": {"a": ["b", "c"]}}
 
 
 def test_an_unknown_setting_is_an_error_that_names_it() -> None:

@@ -21,7 +21,7 @@ def server() -> Iterator[Server]:
 
 
 def send(to: Connections, body: bytes = b"{}", *, timeout: float = 2.0) -> HttpAnswer:
-    return to.post("/invocations", body, {"X-Channel": "c"}, connect=0.3, timeout=timeout)
+    return to.send("POST", "/invocations", body, {"X-Channel": "c"}, connect=0.3, timeout=timeout)
 
 
 def test_what_is_sent_and_what_comes_back(server: Server) -> None:
@@ -140,7 +140,7 @@ def test_nobody_listening_is_an_upstream_error() -> None:
 
 def test_no_header_can_smuggle_a_line(server: Server) -> None:
     with pytest.raises(UpstreamError):
-        Connections(server.url).post("/", b"", {"A": "b\r\nC: d"}, connect=0.3, timeout=1.0)
+        Connections(server.url).send("POST", "/", b"", {"A": "b\r\nC: d"}, connect=0.3, timeout=1.0)
 
     assert server.received == []
 

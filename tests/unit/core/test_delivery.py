@@ -11,9 +11,20 @@ RULE = a_manifest(
     "record", stage="after_login", on_error="continue", events=["LoginCompleted", "LoginDenied"]
 )
 GUARD = a_manifest("guard", stage="post_authentication")
-RULES = {"record": RULE, "guard": GUARD}
+ENRICHER = a_manifest(
+    "enrich",
+    stage="after_login",
+    on_error="continue",
+    purpose="enrichment",
+    events=["LoginCompleted"],
+    writes=["user.enrichment.vendor"],
+)
+RULES = {"record": RULE, "guard": GUARD, "enrich": ENRICHER}
 BUSY = Fault("upstream_unavailable", retryable=True)
 REQUEST = {"version": 1, "login": {}, "configuration": {}}
+
+
+ONCE = {"entry": "one", "request": REQUEST, "once": True}
 
 
 def a_view(**changes: Any) -> dict[str, Any]:
@@ -48,10 +59,23 @@ def without(key: str) -> dict[str, Any]:
         pytest.param(a_view(rule=["record"]), id="a rule that is no text"),
         pytest.param(a_view(rule="guard"), id="a rule of another stage"),
         pytest.param(a_view(type="SignUpConfirmed"), id="an event that the rule is not told of"),
+        pytest.param(a_view(type=["LoginCompleted"]), id="a type that is no text"),
+        pytest.param(a_view(occurred_at=7), id="a time that is no text"),
         pytest.param(a_view(deliveries=[]), id="no delivery"),
         pytest.param(a_view(deliveries=[{"request": REQUEST}]), id="no entry"),
         pytest.param(a_view(deliveries=[{"entry": "one"}]), id="no request"),
         pytest.param(a_view(deliveries=[{"entry": "one", "request": 1}]), id="no such request"),
+        pytest.param(a_view(deliveries=[ONCE]), id="nobody for whom it is made once"),
+        pytest.param(a_view(person=7, deliveries=[ONCE]), id="a person who is no text"),
+        pytest.param(
+            a_view(person="p1", deliveries=[ONCE | {"waits_for": "two"}]),
+            id="no list of those it waits for",
+        ),
+        pytest.param(a_view(rule="enrich"), id="nobody whom it enriches"),
+        pytest.param(
+            a_view(person="p1", deliveries=[ONCE | {"needed_by": [2]}]),
+            id="something else than entries that need it",
+        ),
     ],
 )
 def test_a_message_is_malformed_with(view: Any) -> None:
@@ -73,12 +97,12 @@ def test_a_message_is_a_view_of_one_event() -> None:
 
 
 def test_a_dead_letter_can_be_sent_back_and_holds_one_delivery() -> None:
-    deliveries = [{"entry": name, "request": REQUEST} for name in ("one", "two")]
-    view = View.parse(json.dumps(a_view(deliveries=deliveries)), RULES)
+    deliveries = [ONCE, ONCE | {"entry": "two", "waits_for": ["one"], "needed_by": ["three"]}]
+    view = View.parse(json.dumps(a_view(person="p1", deliveries=deliveries)), RULES)
 
     again = View.parse(view.only(view.deliveries[1]), RULES)
 
-    assert again.facts == view.facts
+    assert (again.facts, again.person) == (view.facts, "p1")
     assert again.deliveries == (deliveries[1],)
 
 
@@ -100,6 +124,30 @@ def test_the_delay_doubles_up_to_an_hour(attempts: int, seconds: int) -> None:
     assert a_message(attempts).delay_after(BUSY) == seconds
 
 
+@pytest.mark.parametrize(
+    ("asked", "attempts", "seconds"),
+    [
+        pytest.param(120, 1, 120, id="more than the growing delay"),
+        pytest.param(9, 3, 9, id="little, three times"),
+        pytest.param(0, 4, 240, id="nothing, once more"),
+        pytest.param(0.5, 4, 240, id="half a second"),
+        pytest.param(10, 12, 3600, id="little, again and again"),
+    ],
+)
+def test_a_vendor_that_asks_for_little_does_not_use_up_the_attempts(
+    asked: float, attempts: int, seconds: int
+) -> None:
+    fault = Fault("upstream_unavailable", retryable=True, delay=asked)
+
+    assert a_message(attempts).delay_after(fault) == seconds
+
+
+def test_waiting_for_something_of_our_own_takes_no_longer_than_it_has_to() -> None:
+    fault = Fault("waits_for_another", retryable=True, delay=2, counts=False)
+
+    assert a_message(3).delay_after(fault) == 2
+
+
 def test_twelve_attempts_span_an_outage_of_hours() -> None:
     waited = sum(a_message(attempt).delay_after(BUSY) for attempt in range(1, 12))
 
@@ -107,7 +155,15 @@ def test_twelve_attempts_span_an_outage_of_hours() -> None:
 
 
 def test_an_answer_without_effects_is_a_delivery() -> None:
-    check_response({"version": 1, "effects": [], "warnings": ["late"]})
+    assert check_response({"version": 1, "effects": [], "warnings": ["late"]}) == []
+
+
+def test_an_effect_that_is_declared_is_returned() -> None:
+    effect = {"effect": "set_enrichment", "source": "a", "status": "none", "expires_in": 60}
+
+    found = check_response({"version": 1, "effects": [effect]}, [("user", "enrichment", "a")])
+
+    assert found == [effect]
 
 
 def a_fault(code: Any, **fault: Any) -> dict[str, Any]:

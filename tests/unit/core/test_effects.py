@@ -24,6 +24,9 @@ CALLS: dict[str, Callable[[Effects], None]] = {
     "set_user_metadata": lambda effects: effects.set_user_metadata("a", 1, only_if_missing=True),
     "set_app_metadata": lambda effects: effects.set_app_metadata("a", None),
     "set_profile": lambda effects: effects.set_profile("name", "Jane"),
+    "set_enrichment": lambda effects: effects.set_enrichment(
+        "vendor", "found", facts={"title": "Engineer"}, expires_in=60
+    ),
     "require_mfa": lambda effects: effects.require_mfa(["any"]),
     "redirect": lambda effects: effects.redirect("https://example.com", expires_in=300),
     "set_saml_attribute": lambda effects: effects.set_saml_attribute("a", ["b"]),

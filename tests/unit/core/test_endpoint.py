@@ -3,7 +3,7 @@ import ipaddress
 import pytest
 
 from cognito_rules import ConfigurationError
-from cognito_rules.endpoint import Endpoint, address_class, refusal
+from cognito_rules.endpoint import Endpoint, address_class, refusal, vendor_endpoint
 
 ACME = ["*.splunkcloud.com", "splunk.acme.example"]
 
@@ -46,6 +46,20 @@ def test_an_endpoint_is_refused_for(url: str) -> None:
         pytest.param("https://10.0.0.8/", "10.0.0.8", False, id="private, not asked for"),
         pytest.param("http://10.0.0.8/", "10.0.0.8", True, id="http to a private address"),
         pytest.param("http://localhost:8088/", "localhost", True, id="http to a name"),
+        pytest.param(
+            "https://[::ffff:169.254.169.254]/",
+            "::ffff:169.254.169.254",
+            True,
+            id="metadata in IPv6",
+        ),
+        pytest.param("https://[::ffff:10.0.0.8]/", "::ffff:10.0.0.8", False, id="private in IPv6"),
+        pytest.param("https://[fe80::1%25eth0]/", "fe80::1%25eth0", True, id="with a zone"),
+        pytest.param("https://2130706433/", "2130706433", True, id="127.0.0.1 as one number"),
+        pytest.param("https://0x7f000001/", "0x7f000001", True, id="the same in hexadecimal"),
+        pytest.param("https://0177.0.0.1/", "0177.0.0.1", True, id="the same in octal"),
+        pytest.param("https://127.1/", "127.1", True, id="the same in short"),
+        pytest.param("https://0xa9.0xfe.0xa9.0xfe/", "0xa9.0xfe.0xa9.0xfe", True, id="hex octets"),
+        pytest.param("https://0/", "0", True, id="nothing but a zero"),
     ],
 )
 def test_an_address_is_refused_although_listed(url: str, host: str, private: bool) -> None:
@@ -147,3 +161,31 @@ def test_which_address_a_host_may_lead_to(
     problem = refusal(host, ipaddress.ip_address(address), allow_private_network=private)
 
     assert (problem is not None) == refused
+
+
+def test_a_vendor_is_called_at_its_own_host() -> None:
+    endpoint = vendor_endpoint("api.vendor.example", "/in?strict=1", stand_in="")
+
+    assert endpoint == Endpoint("https://api.vendor.example/in?strict=1", "api.vendor.example")
+
+
+def test_a_stand_in_takes_its_place_on_a_laptop() -> None:
+    endpoint = vendor_endpoint("api.vendor.example", "/in", stand_in="http://127.0.0.1:8400")
+
+    assert endpoint.url == "http://127.0.0.1:8400/in"
+
+
+@pytest.mark.parametrize(
+    "stand_in",
+    [
+        "https://collector.example",
+        "https://10.0.0.8",
+        "http://10.0.0.8",
+        "http://localhost:8400",
+        "http://169.254.169.254",
+        "//127.0.0.1",
+    ],
+)
+def test_a_stand_in_is_on_a_loopback_address(stand_in: str) -> None:
+    with pytest.raises(ConfigurationError):
+        vendor_endpoint("api.vendor.example", "/in", stand_in=stand_in)

@@ -8,7 +8,18 @@ import pytest
 
 from cognito_rules import UpstreamError
 from cognito_rules.errors import UpstreamTimeoutError
-from cognito_rules.http import AFTER_LOGIN, IN_LOGIN, Budget, encode, post, post_json
+from cognito_rules.http import (
+    AFTER_LOGIN,
+    IN_LOGIN,
+    Answer,
+    Budget,
+    basic_credentials,
+    code_of,
+    encode,
+    post,
+    post_json,
+    send,
+)
 from tests.log_lines import LogLines, log_lines
 from tests.loopback import Reply, Server, at, reply, serving
 
@@ -39,6 +50,21 @@ def test_what_is_sent_and_what_comes_back(server: Server) -> None:
     assert received.headers["content-type"] == "application/json"
     assert received.headers["x-channel"] == "c"
     assert (answer.status, answer.json(), answer.headers["x-id"]) == (200, {"text": "Success"}, "7")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_other_methods_go_the_same_way(server: Server, method: str) -> None:
+    server.replies = [Reply(503), reply(200, {"done": True})]
+
+    answer = send(method, at(server), b"[1]", budget=QUICK)
+
+    assert answer.json() == {"done": True}
+    assert [(sent.method, sent.body) for sent in server.received] == [(method, b"[1]")] * 2
+
+
+def test_basic_credentials_are_utf_8() -> None:
+    # RFC 7617, section 2.1.
+    assert basic_credentials("test", "123£") == {"Authorization": "Basic dGVzdDoxMjPCow=="}
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
@@ -77,6 +103,39 @@ def test_retry_after_is_waited_for_when_it_fits(server: Server) -> None:
 
     first, second = server.received
     assert 1.0 <= second.at - first.at < 1.3
+
+
+def asked_in_the_body(answer: Answer) -> float | None:
+    seconds: float | None = answer.json().get("wait")
+    return seconds
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 429])
+def test_a_service_may_ask_to_wait_in_words_of_its_own(server: Server, status: int) -> None:
+    server.replies = [reply(status, {"wait": 0.2}), reply(200, {"done": True})]
+
+    answer = send("POST", at(server), b"{}", budget=QUICK, busy=asked_in_the_body)
+
+    first, second = server.received
+    assert answer.json() == {"done": True}
+    assert second.at - first.at >= 0.2
+
+
+def test_words_of_its_own_give_way_to_retry_after(server: Server) -> None:
+    server.replies = [reply(429, {"wait": 7}, headers={"Retry-After": "120"})]
+
+    with pytest.raises(UpstreamError) as caught:
+        send("POST", at(server), b"{}", budget=QUICK, busy=asked_in_the_body)
+
+    assert caught.value.retry_after == 120
+
+
+def test_an_answer_that_asks_for_nothing_is_taken_as_it_is(server: Server) -> None:
+    server.replies = [reply(400, {"error": "no"})]
+
+    answer = send("POST", at(server), b"{}", budget=QUICK, busy=asked_in_the_body)
+
+    assert (answer.status, len(server.received)) == (400, 1)
 
 
 def in_100_seconds() -> datetime:
@@ -174,8 +233,17 @@ def test_a_refusal_is_final(server: Server, status: int, code: str) -> None:
     assert len(server.received) == 1
 
 
-def test_an_answer_that_is_no_json_is_an_error_without_the_answer(server: Server) -> None:
-    server.replies = [Reply(body=b"<html>jane@example.com")]
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"<html>jane@example.com", id="a page"),
+        pytest.param(b"[" * 100_000, id="deeper than anybody reads"),
+    ],
+)
+def test_an_answer_that_is_no_json_is_an_error_without_the_answer(
+    server: Server, body: bytes
+) -> None:
+    server.replies = [Reply(body=body)]
 
     with pytest.raises(UpstreamError) as caught:
         post_json(at(server), {})
@@ -183,6 +251,28 @@ def test_an_answer_that_is_no_json_is_an_error_without_the_answer(server: Server
     assert (caught.value.code, caught.value.retryable) == ("upstream_protocol", True)
     assert "jane" not in repr(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        pytest.param(b'{"code": 7}', {"code": 7}, id="an object"),
+        pytest.param(b'[{"code": 7}]', {}, id="a list"),
+        pytest.param(b"<html>", {}, id="a page"),
+        pytest.param(b"", {}, id="nothing"),
+    ],
+)
+def test_what_a_refusal_says_is_an_object_or_nothing(
+    server: Server, body: bytes, fields: dict[str, int]
+) -> None:
+    server.replies = [Reply(400, body)]
+
+    assert post(at(server), b"{}").fields() == fields
+
+
+def test_a_services_own_word_becomes_a_code() -> None:
+    assert code_of("VALIDATION-Error: e-mail!") == "validation_error_e_mail"
+    assert len(code_of("x" * 200)) == 50
 
 
 def test_no_call_is_started_without_time(server: Server) -> None:

@@ -14,6 +14,7 @@ from cognito_rules.login import UNKNOWN, Login
 from cognito_rules.pipeline import LoginRefusedError
 from cognito_rules.store import ProfileWrite
 from tests.cognito_events import CLIENT, SUB, attributes, post_authentication, pre_token
+from tests.log_lines import log_lines
 from tests.loopback import Reply, reply
 from tests.made_up_chain import GUARD, NOW
 from tests.unit.core.login_subject import REFUSED, Subject
@@ -50,6 +51,35 @@ def test_metadata_that_is_null_is_empty(subject: Subject, held: Any) -> None:
     subject.handle(pre_token())
 
     assert subject.ran == ["guard"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "created_at"),
+    [
+        pytest.param(None, "2026-11-21T22:26:40.000Z", id="of a person nobody has seen: now"),
+        pytest.param(
+            {"first_login_at": NOW - 86_400}, "2026-11-20T22:26:40.000Z", id="the first login"
+        ),
+        pytest.param(
+            {"first_login_at": NOW, "created_at": "2020-01-01T00:00:00Z"},
+            "2020-01-01T00:00:00Z",
+            id="what an import knows better",
+        ),
+        pytest.param({"created_at": ["x"]}, None, id="a list, which is unknown"),
+        pytest.param({"created_at": 1_795_300_000_000}, None, id="milliseconds, of no year"),
+        pytest.param({"created_at": True}, None, id="no date at all"),
+    ],
+)
+def test_since_when_somebody_is_here(
+    subject: Subject, profile: dict[str, Any] | None, created_at: str | None
+) -> None:
+    seen: list[Any] = []
+    subject.rule("look", lambda x, _: seen.append(x.user.created_at), reads=["user.created_at"])
+    subject.knows(profile)
+
+    subject.handle(pre_token())
+
+    assert [value or None for value in seen] == [created_at]
 
 
 def test_a_profile_gives_no_groups_and_no_other_name(subject: Subject) -> None:
@@ -194,6 +224,36 @@ def test_a_first_login_is_one_of_somebody_who_has_none(
     subject.handle(pre_token())
 
     assert announced(subject)["event"] == {"first_login": first}
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        pytest.param(None, True, id="is not there"),
+        pytest.param("started", True, id="says that an event is at work, which may fail"),
+        pytest.param("set_aside", True, id="says that an event lies in the dead letters"),
+        pytest.param("done", False, id="says that the entry is through with the person"),
+        pytest.param("rejected", False, id="says that the vendor will not have the person"),
+    ],
+)
+def test_an_entry_that_runs_once_is_told_of_a_person_whose_marker(
+    subject: Subject, state: str | None, told: bool
+) -> None:
+    subject.rule("tell", stage="after_login", once_per_user=True)
+    subject.rule("always", stage="after_login")
+    marker = to_item({"pk": f"ONCE#{SUB}#tell", "state": state})
+    read = {"Responses": {"profiles": [marker] if state else []}}
+    subject.amazon.replies = [reply(200, read), Reply()]
+
+    with log_lines() as log:
+        subject.handle(pre_token())
+
+    asked = subject.amazon.received[0].json()["RequestItems"]["profiles"]["Keys"]
+    assert asked == [{"pk": {"S": f"USER#{SUB}"}}, {"pk": {"S": f"ONCE#{SUB}#tell"}}]
+    announcement = json.loads(subject.committed()["login"]["announcement"])
+    assert announcement["rules"] == (["always", "tell"] if told else ["always"])
+    [record] = log.records
+    assert record.get("not_told") == (None if told else {"tell": "done_before"})
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ LEAST = {
     "writes": [],
 }
 
+AFTER_LOGIN = {"stage": "after_login", "on_error": "continue", "purpose": "security"}
+
 
 def parse(**changes: Any) -> Manifest:
     return Manifest.parse("a_rule", {**LEAST, **changes})
@@ -67,9 +69,69 @@ def test_a_missing_key_is_an_error_that_names_it(key: str) -> None:
             id="an after_login rule that denies",
         ),
         pytest.param(
-            {"stage": "after_login", "on_error": "continue", "events": ["LoginStarted"]},
+            AFTER_LOGIN | {"events": ["LoginStarted"]},
             "events",
             id="an unknown event",
+        ),
+        pytest.param(
+            AFTER_LOGIN | {"purpose": None}, "purpose", id="an after_login rule without purpose"
+        ),
+        pytest.param(AFTER_LOGIN | {"purpose": "profit"}, "purpose", id="an unknown purpose"),
+        pytest.param({"purpose": "security"}, "purpose", id="a purpose during the login"),
+        pytest.param({"once_per_user": True}, "once_per_user", id="once a person, in the login"),
+        pytest.param(AFTER_LOGIN | {"once_per_user": 1}, "once_per_user", id="a number for once"),
+        pytest.param(
+            AFTER_LOGIN | {"writes": ["user.app_metadata.plan"]},
+            "user.enrichment.SOURCE only",
+            id="an after_login rule that writes metadata",
+        ),
+        pytest.param(
+            AFTER_LOGIN | {"writes": ["user.enrichment"]},
+            "name the source",
+            id="an enrichment of every source",
+        ),
+        pytest.param(
+            AFTER_LOGIN | {"reads": ["user.enrichment"]},
+            "name the source",
+            id="every enrichment read",
+        ),
+        pytest.param(
+            {"stage": "token", "reads": ["user.enrichment.fullcontact"]},
+            "in no token",
+            id="an enrichment in a token",
+        ),
+        pytest.param(
+            {"writes": ["user.enrichment.fullcontact"]},
+            "in no token",
+            id="an enrichment during the login",
+        ),
+        pytest.param(
+            AFTER_LOGIN | {"imported_markers": ["user.user_metadata.done"]},
+            "imported_markers",
+            id="a marker that people can write",
+        ),
+        pytest.param(
+            AFTER_LOGIN | {"imported_markers": ["user.app_metadata"]},
+            "imported_markers",
+            id="a marker without a key",
+        ),
+        pytest.param(
+            {"imported_markers": ["user.app_metadata.done"]},
+            "imported_markers",
+            id="a marker of a rule in the login",
+        ),
+        pytest.param(
+            {"drops_duplicates": "never"}, "drops_duplicates", id="duplicates, in the login"
+        ),
+        pytest.param(
+            AFTER_LOGIN | {"drops_duplicates": "for_a_week"},
+            "drops_duplicates",
+            id="duplicates for a time that nobody knows",
+        ),
+        pytest.param(
+            AFTER_LOGIN | {"purpose": "marketing", "events": ["LoginDenied"]},
+            "only security rules",
+            id="a refused login for marketing",
         ),
     ],
 )
@@ -114,9 +176,7 @@ def test_the_folder_is_the_name(tmp_path: Path) -> None:
         pytest.param({"stage": "token"}, True, id="a token rule"),
         pytest.param({"stage": "token", "runs_on_refresh": False}, False, id="unless it says no"),
         pytest.param({"runs_on_refresh": True}, True, id="a rule that says so"),
-        pytest.param(
-            {"stage": "after_login", "on_error": "continue"}, False, id="an after_login rule"
-        ),
+        pytest.param(AFTER_LOGIN, False, id="an after_login rule"),
     ],
 )
 def test_what_runs_again_at_a_refresh(changes: dict[str, Any], answer: bool) -> None:
@@ -133,9 +193,7 @@ def test_what_runs_again_at_a_refresh(changes: dict[str, Any], answer: bool) -> 
             False,
             id="a setting of the template",
         ),
-        pytest.param(
-            {"stage": "after_login", "on_error": "continue"}, False, id="an after_login rule"
-        ),
+        pytest.param(AFTER_LOGIN, False, id="an after_login rule"),
         pytest.param({"configuration": {"a": {"type": "string"}}}, True, id="settings alone"),
     ],
 )
@@ -212,5 +270,5 @@ def test_defaults() -> None:
     assert manifest.timeout_ms == 1500
     assert not manifest.runs_on_client_credentials
     assert manifest.events == ()
-    after_login = parse(stage="after_login", on_error="continue")
+    after_login = parse(**AFTER_LOGIN)
     assert (after_login.timeout_ms, after_login.events) == (8_000, ("LoginCompleted",))

@@ -5,6 +5,7 @@ What it decides and stores when all is well stands in tests/local/test_login_fun
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -332,3 +333,18 @@ def test_the_log_says_how_each_entry_went(subject: Subject) -> None:
     assert record["deferred"] == {"late": "user.groups"}
     [entry] = record["entries"]
     assert (entry["entry"], entry["outcome"], entry["placement"]) == ("guard", "ok", "inline")
+
+
+def test_the_log_says_who_was_not_told_and_nothing_of_the_person(subject: Subject) -> None:
+    subject.rule("splunk", stage="after_login", reads=["user.user_id"])
+    subject.rule("crm", stage="after_login", purpose="marketing", reads=["user.email"])
+    subject.rule("near", stage="after_login", reads=["request.ip!"])
+    subject.knows({"user_metadata": {"consent": {"marketing": False}}})
+
+    with log_lines() as lines:
+        subject.handle(pre_token())
+
+    [record] = [record for record in lines.records if record["message"] == "login decided"]
+    assert record["not_told"] == {"crm": "no_consent", "near": "context_missing"}
+    assert "jane@" not in lines.text
+    assert list(json.loads(subject.committed()["login"]["announcement"])["views"]) == ["splunk"]

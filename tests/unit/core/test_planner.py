@@ -219,7 +219,7 @@ def chains(draw: st.DrawFn) -> tuple[Chain, dict[str, Behaviour]]:
     return a_chain(*manifests, **changes), behaviours
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=2_000)
 @given(drawn=chains())
 def test_any_schedule_equals_strict_order(drawn: tuple[Chain, dict[str, Behaviour]]) -> None:
     chain, behaviours = drawn
@@ -232,7 +232,7 @@ def test_any_schedule_equals_strict_order(drawn: tuple[Chain, dict[str, Behaviou
     assert verdict_of(outcome, executor, chain) == in_strict_order(chain, behaviours)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(drawn=chains())
 def test_two_triggers_decide_what_one_decides(
     drawn: tuple[Chain, dict[str, Behaviour]],
@@ -260,7 +260,7 @@ def test_two_triggers_decide_what_one_decides(
     assert verdict_of(second, at_token_stage, chain) == alone
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(drawn=chains(), deadline=st.floats(0.05, 2.0))
 def test_a_run_ends_at_its_deadline_and_every_guard_has_its_say(
     drawn: tuple[Chain, dict[str, Behaviour]], deadline: float

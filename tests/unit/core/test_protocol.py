@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
+from cognito_rules.effect_values import MAX_METADATA_BYTES
 from cognito_rules.errors import InvalidEffectError, UndeclaredEffectError
 from cognito_rules.fields import Facts, meets
 from cognito_rules.protocol import (
     EFFECTS,
-    MAX_METADATA_BYTES,
     WRITABLE,
     apply_effects,
     check_effect,
@@ -46,9 +46,9 @@ ROLE = "arn:aws:iam::123456789012:role/reader"
             id="a developer attribute",
         ),
         pytest.param(
-            {"effect": "remove_claim", "token": "id", "name": "cognito:groups"},
+            {"effect": "remove_claim", "token": "id", "name": "cognito:roles"},
             "protected_claim",
-            id="removing groups, which would remove roles",
+            id="removing roles, which Cognito does with the groups alone",
         ),
         pytest.param(
             {"effect": "set_claim", "token": "id", "name": "address", "value": {"city": "Rome"}},
@@ -174,8 +174,9 @@ def test_claims_of_ones_own_and_of_profiles_are_legal(claim: str) -> None:
     assert check_effect(effect, WRITABLE) == effect
 
 
-def test_a_developer_attribute_can_be_removed() -> None:
-    effect = {"effect": "remove_claim", "token": "id", "name": "dev:a"}
+@pytest.mark.parametrize("name", ["dev:a", "cognito:groups"])
+def test_what_nobody_can_set_can_be_removed(name: str) -> None:
+    effect = {"effect": "remove_claim", "token": "id", "name": name}
 
     assert check_effect(effect, WRITABLE) == effect
 
@@ -376,6 +377,7 @@ def test_every_effect_that_changes_facts_can_be_seen_and_no_other() -> None:
         "remove_claim": {"token": "id"},
         "set_user_metadata": {"key": "a"},
         "set_app_metadata": {"key": "a"},
+        "set_enrichment": {"source": "a"},
         "set_profile": {"attribute": "name"},
     }
     for name, kind in EFFECTS.items():

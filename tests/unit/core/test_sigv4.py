@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from unittest.mock import patch
+from urllib.parse import quote
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -106,3 +107,29 @@ def test_the_secret_key_is_in_no_header() -> None:
     credentials = ROLE._replace(secret_key="very-secret")
 
     assert "very-secret" not in str(ours(credentials=credentials))
+
+
+@given(token=VALUES)
+def test_signatures_of_a_get_with_a_query_are_botocores(token: str) -> None:
+    host, query = (
+        "appconfigdata.eu-west-1.amazonaws.com",
+        f"configuration_token={quote(token, safe='')}",
+    )
+    request = AWSRequest("GET", f"https://{host}/configuration?{query}")
+    with patch("botocore.auth.get_current_datetime", return_value=NOW.replace(tzinfo=None)):
+        SigV4Auth(ROLE, "appconfig", "eu-west-1").add_auth(request)
+
+    signed = signed_headers(
+        ROLE,
+        service="appconfig",
+        region="eu-west-1",
+        host=host,
+        path="/configuration",
+        body=b"",
+        headers={},
+        now=NOW,
+        method="GET",
+        query=query,
+    )
+
+    assert signed["Authorization"] == request.headers["Authorization"]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from cognito_rules.errors import ChainError, ConfigurationError
-from cognito_rules.startup import CallClock, login_function
+from cognito_rules.startup import CallClock, live_login, login_function
+from tests.log_lines import LogLines
+from tools.build_trigger import catalogue_digest
 
 READER = "arn:aws:iam::123456789012:role/reader"
 
@@ -21,6 +25,7 @@ def environment(aws_environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     aws_environment.setenv("RULE_FUNCTION_PREFIX", "stack-rule-")
     aws_environment.delenv("AWS_ROLE_TABLE", raising=False)
     aws_environment.delenv("PRE_TOKEN_VERSION", raising=False)
+    aws_environment.setenv("CHAIN_APPLICATION", "stack")
     return aws_environment
 
 
@@ -36,6 +41,38 @@ def folder(tmp_path: Path) -> Path:
 
 
 # What it is built from ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("document", "names"),
+    [
+        pytest.param("", [], id="an empty chain imports no rule"),
+        pytest.param(
+            '[[rules]]\nrule = "require_group"\nwhen = {applications = ["*"]}\n'
+            'configuration = {groups = ["staff"]}\n',
+            ["functions.require_group.app"],
+            id="a chain imports its rules",
+        ),
+    ],
+)
+def test_only_the_rules_of_the_chain_are_imported(
+    environment: pytest.MonkeyPatch, folder: Path, document: str, names: list[str]
+) -> None:
+    imported = f"""
+import sys
+from pathlib import Path
+from cognito_rules.startup import login_function
+sys.path.insert(0, {str(folder)!r})
+login_function(Path({str(folder)!r}))
+print([name for name in sys.modules if name.endswith(".app")])
+"""
+    (folder / "chain.toml").write_text(document)
+
+    found = subprocess.run(
+        [sys.executable, "-c", imported], capture_output=True, text=True, check=True
+    )
+
+    assert found.stdout.strip() == str(names)
 
 
 @pytest.mark.parametrize("name", ["PROFILES_TABLE", "SESSIONS_TABLE", "RULE_FUNCTION_PREFIX"])
@@ -67,6 +104,23 @@ def test_it_does_not_start_with_a_chain_that_is_refused(
 
     with pytest.raises(ChainError):
         login_function(folder)
+
+
+def test_it_does_not_start_beside_a_layer_of_another_build(
+    environment: pytest.MonkeyPatch, folder: Path
+) -> None:
+    (folder / "catalogue.sha256").write_text("0" * 64 + "\n")
+
+    with pytest.raises(ConfigurationError, match="deploy both together, with `sam build"):
+        login_function(folder)
+
+
+def test_it_starts_beside_the_layer_that_it_was_built_with(
+    environment: pytest.MonkeyPatch, folder: Path
+) -> None:
+    (folder / "catalogue.sha256").write_text(catalogue_digest(Path()) + "\n")
+
+    assert login_function(folder).chain.entries == ()
 
 
 @pytest.mark.parametrize(
@@ -126,6 +180,44 @@ def test_a_lite_pool_refuses_at_the_start_what_it_could_not_do(
 
     with pytest.raises(ChainError, match="Lite"):
         login_function(folder)
+
+
+def test_a_packaged_chain_without_a_required_entry_is_refused(
+    environment: pytest.MonkeyPatch, folder: Path
+) -> None:
+    environment.setenv("REQUIRED_ENTRIES", "door, audit")
+
+    with pytest.raises(ChainError, match="the entry audit is required"):
+        login_function(folder)
+
+
+def test_a_refused_packaged_chain_ends_the_deployment(
+    environment: pytest.MonkeyPatch, folder: Path
+) -> None:
+    environment.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
+    (folder / "chain.toml").write_text("[[rules]")
+
+    with pytest.raises(ChainError):
+        live_login(folder, keeps=True)
+
+
+def test_where_a_login_waits_a_refused_packaged_chain_is_logged(
+    environment: pytest.MonkeyPatch, folder: Path, lines: LogLines
+) -> None:
+    environment.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+    (folder / "chain.toml").write_text("[[rules]")
+
+    live = live_login(folder, keeps=True)
+
+    assert live.current is None
+    assert [record["message"] for record in lines.records] == ["chain refused"]
+
+
+def test_it_begins_with_the_packaged_chain(environment: pytest.MonkeyPatch, folder: Path) -> None:
+    live = live_login(folder, keeps=False)
+
+    assert live.current is not None
+    assert live.current.chain_source == "packaged"
 
 
 # When a call began ----------------------------------------------------------------------------

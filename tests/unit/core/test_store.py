@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from cognito_rules.dynamodb import ConditionFailedError
 from cognito_rules.dynamodb_json import from_item, to_item
 from cognito_rules.errors import StoreError
-from cognito_rules.store import ConditionFailedError, ProfileWrite, Store, profile_writes
+from cognito_rules.store import ProfileWrite, Store, profile_writes
 from tests.loopback import Reply, Server
 from tests.unit.core.tables import NOW, SUB, a_commit, cancelled, error, operations, transaction
 

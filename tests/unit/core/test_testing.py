@@ -5,7 +5,7 @@ import pytest
 
 from cognito_rules.errors import SecretError
 from cognito_rules.login import UNKNOWN
-from cognito_rules.testing import a_context, a_login
+from cognito_rules.testing import a_context, a_login, is_as_expected
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,25 @@ def test_secrets_are_those_given() -> None:
 def test_a_context_tells_the_time_left() -> None:
     assert a_context().get_remaining_time_in_millis() == 5_000
     assert a_context(remaining_ms=7).get_remaining_time_in_millis() == 7
+
+
+CLAIM = {"effect": "set_claim", "name": "token_id", "value": "regex:[a-z]{3}-[0-9]+"}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param([], id="none"),
+        pytest.param([{**CLAIM, "value": "abc-12x"}], id="a text that does not match to its end"),
+        pytest.param([{**CLAIM, "value": 12}], id="no text"),
+        pytest.param([{**CLAIM, "value": "abc-1", "token": "id"}], id="one field more"),
+        pytest.param([{**CLAIM, "value": "abc-1"}] * 2, id="one effect more"),
+        pytest.param(None, id="a fault"),
+    ],
+)
+def test_effects_are_not_as_expected(found: Any) -> None:
+    assert not is_as_expected([CLAIM], found)
+
+
+def test_what_is_new_at_each_run_is_expected_by_its_form() -> None:
+    assert is_as_expected([CLAIM], [{**CLAIM, "value": "abc-12"}])

@@ -39,6 +39,26 @@ def test_an_answer_that_drips_ends_with_the_budget(server: Server) -> None:
     assert time.monotonic() - began < 0.7
 
 
+def test_headers_that_drip_end_with_the_budget_too(server: Server) -> None:
+    server.replies = [Reply(drip_head=0.05)]
+
+    began = time.monotonic()
+    with pytest.raises(UpstreamTimeoutError, match="no answer in time"):
+        post(at(server), b"{}", budget=QUICK.within(0.4))
+
+    assert time.monotonic() - began < 0.7
+
+
+def test_a_slow_answer_leaves_the_next_one_its_time(server: Server) -> None:
+    server.replies = [Reply(delay=0.35), Reply(delay=0.35)]
+    budget = Budget(0.5, connect=0.3, read=0.5, tries=1, base=0.01, cap=0.01, least=0.05)
+
+    for _ in range(2):
+        assert post(at(server), b"{}", budget=budget).is_success
+
+    assert server.connections == 1
+
+
 def test_an_answer_that_breaks_off_is_a_doubt(server: Server) -> None:
     server.replies = [Reply(body=b'{"a"', says_length=100)]
 
@@ -183,6 +203,11 @@ def _resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str
         pytest.param(["169.254.169.254"], "link-local", id="instance metadata"),
         pytest.param(["10.1.2.3"], "private", id="a private address"),
         pytest.param(["192.0.2.1", "10.1.2.3"], "private", id="a private one behind a public one"),
+        pytest.param(["127.0.0.1"], "loopback", id="this machine"),
+        pytest.param(["::ffff:10.1.2.3"], "private", id="a private one as IPv6"),
+        pytest.param(["64:ff9b::a9fe:a9fe"], "link-local", id="instance metadata behind NAT64"),
+        pytest.param(["fd00:ec2::254"], "instance metadata", id="instance metadata over IPv6"),
+        pytest.param(["0.0.0.0"], "unspecified", id="any address"),
     ],
 )
 def test_where_a_name_must_not_lead(

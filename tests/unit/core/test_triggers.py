@@ -45,7 +45,7 @@ def identity(**changes: Any) -> dict[str, Any]:
         pytest.param({**pre_token(), "triggerSource": None}, id="no source"),
         pytest.param({**pre_token(), "triggerSource": ["x"]}, id="a list as source"),
         pytest.param({**pre_token(), "triggerSource": "CustomMessage_SignUp"}, id="a message"),
-        pytest.param({**pre_token(), "triggerSource": "PreSignUp_SignUp"}, id="before sign-up"),
+        pytest.param({**pre_token(), "triggerSource": "PreSignUp_Twice"}, id="no sign-up"),
         pytest.param({**pre_token(), "triggerSource": "TokenGeneration"}, id="half a source"),
         pytest.param({**pre_token(), "triggerSource": ""}, id="an empty source"),
         pytest.param(
@@ -134,7 +134,7 @@ def test_every_token_source_is_a_persons_unless_it_is_known_not_to_be(
         ),
         pytest.param(
             post_confirmation("PostConfirmation_ConfirmForgotPassword"),
-            Kind.NOTHING,
+            Kind.PASSWORD_RESET,
             False,
             id="a forgotten password",
         ),

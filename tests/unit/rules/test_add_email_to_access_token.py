@@ -81,6 +81,12 @@ def test_no_claims(login: dict[str, Any], settings: dict[str, Any]) -> None:
             id="false is a real boolean",
         ),
         pytest.param(
+            {"user": JANE},
+            {"only_verified": True},
+            {EMAIL: "jane@example.com", VERIFIED: True},
+            id="a verified one, when only those count",
+        ),
+        pytest.param(
             {"user": {"email": "jane@example.com"}},
             {},
             {EMAIL: "jane@example.com", VERIFIED: False},

@@ -103,6 +103,7 @@ def test_no_roles_can_mean_no_claim() -> None:
     effects = decide(with_roles(), emit_empty=False)
 
     assert effects.items == []
+    assert claims_of(decide(with_roles("a"), emit_empty=False)) == {ROLES: ["a"]}
 
 
 def test_more_than_the_limit_is_cut_and_marked() -> None:

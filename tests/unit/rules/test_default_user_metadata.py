@@ -133,6 +133,7 @@ def test_a_long_text_of_the_person_does_not_reach_the_token() -> None:
 
     assert claims_of(effects) == {}
     assert effects.warnings == ["claim_too_long"]
+    assert claims_of(decide({"user_metadata": {"color": "x" * 256}})) == {CLAIM: "x" * 256}
 
 
 def test_a_refreshed_token_has_the_claim_too() -> None:
@@ -156,6 +157,7 @@ def test_without_claims_there_is_only_metadata() -> None:
     ("settings", "message"),
     [
         pytest.param({"defaults": {"consentGiven": True}, "claims": {}}, "consent", id="consent"),
+        pytest.param({"defaults": {}, "claims": {}}, "defaults", id="no default"),
         pytest.param({"defaults": {"color": None}}, "null", id="a null"),
         pytest.param({"defaults": {"color": "{given_name}"}}, "TEXT", id="a template without text"),
         pytest.param(

@@ -116,6 +116,8 @@ def test_a_user_flagged_after_the_login_is_refused_at_the_refresh() -> None:
         pytest.param({"flags": [""]}, "flags", id="an empty flag"),
         pytest.param({"flags": ["gdpr..withdrawn"]}, "flags", id="a gap in a path"),
         pytest.param({"flagged_identities": ["1089"]}, "1089", id="an identity without connection"),
+        pytest.param({"flagged_identities": ["|1089"]}, "1089", id="an empty connection"),
+        pytest.param({"flagged_identities": ["Google|"]}, "Google", id="an empty user id"),
         pytest.param({"on_store_failure": "ignore"}, "on_store_failure", id="an unknown choice"),
         pytest.param({"disable_in_pool": True}, "disable_in_pool", id="a setting there is not"),
     ],

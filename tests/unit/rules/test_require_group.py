@@ -63,6 +63,16 @@ def test_who_can_log_in(login: dict[str, Any], settings: dict[str, Any], code: s
         pytest.param("CN=a\\, b,OU=x", "a, b", {}, None, id="an escaped comma is part of the name"),
         pytest.param("CN=other,OU=group1", "group1", {}, DENIED, id="only the common name counts"),
         pytest.param('["group1"', "group1", {}, DENIED, id="malformed JSON is refused"),
+        pytest.param(
+            '["group1", 1]', "group1", {}, DENIED, id="a list of more than names is malformed"
+        ),
+        pytest.param(
+            '{"group1": 1}', "group1", {"attribute_format": "json"}, DENIED, id="so is an object"
+        ),
+        pytest.param('"group1"', "group1", {}, None, id="one name in JSON"),
+        pytest.param("group1,", "", {}, DENIED, id="a comma more is no name"),
+        pytest.param("[group1, ]", "", {}, DENIED, id="nor in brackets"),
+        pytest.param("CN=a,OU=x;;CN=b,OU=x", "b", {}, None, id="nor an empty entry"),
         pytest.param("group1", "group1", {"source": "cognito"}, DENIED, id="source not asked for"),
     ],
 )
@@ -77,6 +87,12 @@ def test_groups_in_an_attribute(
     effects = rule.decide(login)
 
     assert effects.denied_with == code
+
+
+def test_where_the_attribute_counts_cognitos_groups_do_not() -> None:
+    login = a_login(groups=["a"], configuration={"groups": ["a"], "source": "attribute"})
+
+    assert rule.decide(login).denied_with == DENIED
 
 
 def test_a_malformed_attribute_is_a_warning_and_no_data() -> None:

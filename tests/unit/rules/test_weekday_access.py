@@ -55,6 +55,8 @@ def test_the_weekend_is_that_of_the_time_zone(timezone: str, now: str, code: str
         pytest.param("08:00-18:00", "2026-11-21T12:00:00Z", DAYS, id="Saturday at noon"),
         pytest.param("08:00-24:00", "2026-11-23T23:59:59Z", None, id="until midnight"),
         pytest.param("22:00-06:00", "2026-11-23T23:00:00Z", None, id="Monday night"),
+        pytest.param("22:00-06:00", "2026-11-23T22:00:00Z", None, id="as Monday night begins"),
+        pytest.param("22:00-06:00", "2026-11-24T06:00:00Z", HOURS, id="as Monday night ends"),
         pytest.param("22:00-06:00", "2026-11-23T12:00:00Z", HOURS, id="Monday at noon"),
         pytest.param(
             "22:00-06:00", "2026-11-21T05:59:59Z", None, id="Saturday morning is Friday's night"

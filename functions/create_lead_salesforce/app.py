@@ -1,0 +1,28 @@
+"""Make each person a lead in Salesforce, once."""
+
+from typing import Any
+
+from cognito_rules import Effects, Login, lambda_rule
+from cognito_rules.salesforce_lead import check_lead, send_lead
+
+
+@lambda_rule
+def rule(login: Login, effects: Effects) -> None:
+    """Create the lead of a person, with enough to act on.
+
+    Once for each person, for ever, is promised by the delivery. The lead's external id is the user
+    id, so a delivery that is made twice finds the lead that is there.
+
+    Reads:  ``login.event``, ``login.user`` (user_id, email, which is verified or unknown, name,
+            given_name, family_name, phone_number, created_at, user_metadata.company),
+            ``login.client.name``, ``login.connection.name``, ``login.request.geoip.country_code``.
+    Writes: nothing.
+    Source: Auth0 rules, "creates-lead-salesforce"; see ``cognito_rules.salesforce_lead``.
+    """
+    send_lead(login, effects)
+
+
+@rule.check
+def check(configuration: dict[str, Any]) -> None:
+    """Refuse fields that the rule may not read, and what Salesforce retired."""
+    check_lead(configuration, rule.manifest)
