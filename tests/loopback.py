@@ -27,13 +27,15 @@ from cognito_rules.http import Endpoint
 class Reply:
     """One answer: after ``delay`` seconds, in pieces ``drip`` seconds apart, or a reset.
 
-    ``drip_head`` are the seconds between the signs of one of its headers.
+    ``drip_head`` are the seconds between the signs of one of its headers. ``after`` is called
+    before anything is sent, as an event's ``wait``, and may break it off by an error.
     """
 
     status: int = 200
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    after: Callable[[], object] | None = None
     drip: float = 0.0
     drip_head: float = 0.0
     reset: bool = False
@@ -116,6 +118,7 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         server = cast(Server, self.server)
@@ -124,6 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
         received = Received(self.path, headers, body, time.monotonic(), self.command)
         answer = server.next_reply(received)
         time.sleep(answer.delay)
+        if answer.after is not None:
+            answer.after()
         if answer.reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()

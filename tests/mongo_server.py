@@ -9,7 +9,6 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,6 +42,7 @@ class MongoServer:
         self.documents: list[dict[str, Any]] = []
         self.failure: dict[str, Any] | None = None
         self.delay = 0.0
+        self._closing = threading.Event()
         self.drops = False
         self.finds: list[dict[str, Any]] = []
         self.connections = 0
@@ -55,6 +55,7 @@ class MongoServer:
 
     def close(self) -> None:
         """Close the listener and every connection, and wait for their threads."""
+        self._closing.set()
         for connection in (self._listener, *self._open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -94,7 +95,7 @@ class MongoServer:
         if name != "find":
             return {"ok": 1.0}
         self.finds.append(command)
-        time.sleep(self.delay)
+        self._closing.wait(self.delay)
         if self.drops:
             raise EOFError
         if self.failure is not None:

@@ -10,7 +10,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +42,7 @@ class SqlServer:
         self.rows: list[str | None] = []
         self.error = 0
         self.delay = 0.0
+        self._closing = threading.Event()
         self.drops = 0  # so many queries lose their connection
         self.queries: list[Query] = []
         self.logins: list[str] = []
@@ -59,6 +59,7 @@ class SqlServer:
 
     def close(self) -> None:
         """Close the listener and every connection, and wait for their threads."""
+        self._closing.set()
         for connection in (self._listener, *self._open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -114,7 +115,7 @@ class SqlServer:
 
     def _answer(self, request: bytes) -> bytes:
         self.queries.append(_query(request))
-        time.sleep(self.delay)
+        self._closing.wait(self.delay)
         if self.drops:
             self.drops -= 1
             raise EOFError

@@ -10,7 +10,7 @@ import json
 import time
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -79,15 +79,6 @@ def folder(name: str) -> bytes:
             if path.is_file():
                 package.write(path, path.name)
     return archive.getvalue()
-
-
-def wait_for(condition: Callable[[], Any], *, seconds: float = 20.0) -> Any:
-    """Return what ``condition`` returns as soon as it is true; fail after ``seconds``."""
-    ends = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < ends, "it did not happen in time"
-        time.sleep(0.02)
-    return found
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from local.server import EmbeddedAws
-from tests.local.after_login_stack import RULE, TOKEN, AfterLogin, an_announcement, wait_for
+from tests.local.after_login_stack import RULE, TOKEN, AfterLogin, an_announcement
 from tests.loopback import Reply, Server, reply, serving
+from tests.moments import wait_for
 
 TAKEN = reply(200, {"text": "Success", "code": 0})
 

@@ -1,7 +1,5 @@
 """The circuit of a rule, whose state is in DynamoDB: a vendor that is down is left alone."""
 
-import time
-
 import pytest
 
 from local.server import EmbeddedAws
@@ -36,14 +34,11 @@ def test_after_five_failures_the_circuit_is_open(down: Post, rule: Rule) -> None
     [record] = down.receive()
 
     with log_lines() as log:
-        began = time.perf_counter()
         failed = down.deliver([record])
-        took = time.perf_counter() - began
 
     assert failed == [record["messageId"]]
     assert len(rule.invoked) == 5
     assert [line["code"] for line in log.records if "code" in line] == ["circuit_open"]
-    assert took < 1.0
 
 
 def test_an_open_circuit_is_known_to_other_environments(down: Post, rule: Rule) -> None:

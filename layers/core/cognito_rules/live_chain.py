@@ -88,6 +88,7 @@ class LiveLogin:
     read : returns the login function of a document, or raises ChainError.
     keeps : whether this function may write the last good document into the table.
     clock : seconds since the epoch. The monotonic clock may stand still in a frozen environment.
+    wait_seconds : how long a call waits for what is live.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class LiveLogin:
         keeps: bool,
         threads: ThreadPoolExecutor,
         clock: Callable[[], float] = time.time,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self.packaged = packaged
         self.current = packaged
@@ -109,6 +111,7 @@ class LiveLogin:
         self._keeps = keeps
         self._threads = threads
         self._clock = clock
+        self._wait_seconds = wait_seconds
         self._asked_at: float | None = None
         self._asking: Future[_Answer] | None = None
         self._wait_until = 0.0
@@ -170,7 +173,7 @@ class LiveLogin:
     def _ask(self) -> None:
         """Ask AppConfig, on a thread: the tables are read meanwhile."""
         self._asked_at = self._clock()
-        self._wait_until = time.monotonic() + WAIT_SECONDS
+        self._wait_until = time.monotonic() + self._wait_seconds
         self._asking = self._begin(self._published, self._asked_at, self._asking)
         if not self._has_heard and self.current is self.packaged:
             self._reading = self._begin(self._from_table)

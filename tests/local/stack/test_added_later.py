@@ -12,10 +12,10 @@ import pytest
 from local.collector import Collector
 from local.sign_in import App
 from local.stack import Person, Stack
-from tests.local.after_login_stack import wait_for
 from tests.local.stack.commands import run
 from tests.local.stack.conftest import CHAIN, STAFF
 from tests.loopback import Received, Server
+from tests.moments import wait_for
 
 SEGMENT = "record_events_segment"
 LATER = f'{CHAIN}\n[[rules]]\nrule = "{SEGMENT}"\n'

@@ -21,7 +21,6 @@ import pytest
 
 from local.committing import Committing
 from local.stack import Person, Stack
-from tests.local.after_login_stack import wait_for
 from tests.local.stack.commands import run
 from tests.local.stack.conftest import CHAIN
 from tests.local.stack.deliveries import (
@@ -34,6 +33,7 @@ from tests.local.stack.deliveries import (
     sending_to,
 )
 from tests.loopback import Received, Reply, Server, reply, serving
+from tests.moments import wait_for
 
 # The burst itself takes most of a minute, more on a busy machine.
 pytestmark = pytest.mark.timeout(300)

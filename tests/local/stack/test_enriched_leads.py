@@ -14,10 +14,10 @@ import pytest
 
 from local.sign_in import App
 from local.stack import Person, Stack
-from tests.local.after_login_stack import wait_for
 from tests.local.stack.conftest import CHAIN, STAFF
 from tests.local.stack.outside import about, consent, put_secrets, stack_name
 from tests.loopback import Received, Reply, Server, reply
+from tests.moments import wait_for
 
 NewPerson = Callable[..., Person]
 

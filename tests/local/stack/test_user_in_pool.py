@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from local.sign_in import App, SignInRefused
 from local.stack import Person, Stack
 from tests.local.stack.conftest import CHAIN
+from tests.moments import wait_for
 
 GUARDS = """
 [[rules]]
@@ -45,15 +45,12 @@ def srp_only(stack: Stack) -> App:
     return stack.application("srp", flows=["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"])
 
 
-def wait_for(stack: Stack, person: Person, is_so: Callable[[dict[str, Any]], bool]) -> None:
+def user_of(stack: Stack, person: Person) -> dict[str, Any]:
     cognito = stack.aws.client("cognito-idp")
-    ends = time.monotonic() + 30
-    while time.monotonic() < ends:
-        user = cognito.admin_get_user(UserPoolId=stack.pool_id, Username=person.username)
-        if is_so(user):
-            return
-        time.sleep(0.2)
-    pytest.fail(f"the user is still {user['UserStatus']}, enabled: {user['Enabled']}")
+    found: dict[str, Any] = cognito.admin_get_user(
+        UserPoolId=stack.pool_id, Username=person.username
+    )
+    return found
 
 
 def test_a_flagged_person_is_refused_and_then_disabled_and_signed_out(
@@ -66,7 +63,7 @@ def test_a_flagged_person_is_refused_and_then_disabled_and_signed_out(
     with pytest.raises(SignInRefused, match="Access denied"):
         srp_only.srp(person.username, person.password)
 
-    wait_for(stack, person, lambda user: not user["Enabled"])
+    wait_for(lambda: not user_of(stack, person)["Enabled"], seconds=30)
     with pytest.raises(SignInRefused):
         srp_only.refresh_by_get_tokens(str(before.refresh_token))
     with pytest.raises(SignInRefused) as caught:
@@ -84,7 +81,7 @@ def test_an_old_password_has_to_be_replaced_before_the_next_login(
     with pytest.raises(SignInRefused, match="password_expired"):
         srp_only.srp(person.username, person.password)
 
-    wait_for(stack, person, lambda user: user["UserStatus"] == "RESET_REQUIRED")
+    wait_for(lambda: user_of(stack, person)["UserStatus"] == "RESET_REQUIRED", seconds=30)
     with pytest.raises(SignInRefused, match="PasswordResetRequired"):
         srp_only.srp(person.username, person.password)
 

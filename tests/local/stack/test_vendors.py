@@ -13,10 +13,10 @@ import pytest
 
 from local.sign_in import App
 from local.stack import Person, Stack
-from tests.local.after_login_stack import wait_for
 from tests.local.stack.conftest import CHAIN, STAFF
 from tests.local.stack.outside import about, consent, put_secrets
 from tests.loopback import Reply, Server, reply
+from tests.moments import wait_for
 from tests.pool_tokens import private_pem
 
 NewPerson = Callable[..., Person]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from cognito_rules import connections
 from cognito_rules.connections import Connections, HttpAnswer
 from cognito_rules.errors import UpstreamError, UpstreamTimeoutError
 from tests.loopback import Reply, Server, reply, self_signed, serving
+from tests.moments import SOON
 
 
 @pytest.fixture
@@ -48,7 +50,8 @@ def test_a_connection_is_used_again(server: Server) -> None:
 
 def test_calls_at_the_same_time_have_a_connection_each(server: Server) -> None:
     to = Connections(server.url)
-    server.replies = [Reply(delay=0.2)]
+    together = threading.Barrier(8, timeout=SOON)
+    server.replies = [*[Reply(after=together.wait)] * 8, Reply()]
 
     with ThreadPoolExecutor(8) as threads:
         for answer in list(threads.map(lambda _: send(to), range(8))):
@@ -78,10 +81,12 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(server: Server) -
 
 def test_a_connection_whose_answer_came_too_late_is_not_used_again(server: Server) -> None:
     to = Connections(server.url)
-    server.replies = [reply(200, "late", delay=0.3), reply(200, "right")]
+    come = threading.Event()
+    server.replies = [reply(200, "late", after=come.wait), reply(200, "right")]
     with pytest.raises(UpstreamTimeoutError) as caught:
         send(to, timeout=0.1)
-    time.sleep(0.4)
+    come.set()
+    time.sleep(0.1)
 
     assert send(to).data == b'"right"'
     assert caught.value.retryable
