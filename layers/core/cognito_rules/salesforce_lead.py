@@ -19,7 +19,7 @@ from cognito_rules.errors import ConfigurationError, UpstreamError
 from cognito_rules.http import AFTER_LOGIN, Answer, Endpoint, encode, send
 from cognito_rules.login import Login
 from cognito_rules.manifest import Manifest
-from cognito_rules.people import check_cutoff, is_account_older
+from cognito_rules.people import check_cutoff, is_account_older, unknown_person
 
 # Both have to fit into the rule's time; the second call may get another token.
 TOKEN = AFTER_LOGIN.within(2.5)
@@ -71,14 +71,28 @@ def send_lead(login: Login, effects: Effects, *, sources: Collection[str] = ()) 
         effects.warn("skipped_no_enrichment")
         return
     record = _record(login, answers)
-    # The version's place in the path is checked by the setting's pattern.
-    path = f"/services/data/v{settings['api_version']}/sobjects/{settings['object']}"
-    if settings["external_id_field"]:
-        # Never the address: with some ends of it, Salesforce takes the path for another one.
-        name = quote(str(login.user.user_id), safe="")
-        path = f"{path}/{settings['external_id_field']}/{name}"
-    answer = _send(login, path, record)
+    answer = _send(login, "PATCH" if settings["external_id_field"] else "POST", record)
     _check(answer, effects)
+
+
+def forget_lead(login: Login) -> None:
+    """Delete the person's record, which lies in Salesforce's recycle bin for 15 days then.
+
+    Raises
+    ------
+    UpstreamError : Salesforce did not delete it; ``person_unknown`` without an external id field.
+    SecretError : the client's id or secret cannot be read.
+
+    Source: Salesforce, REST API Developer Guide, "Delete Records Using sObject Rows by External
+    ID".
+    """
+    settings = login.configuration
+    if not settings["external_id_field"]:
+        raise unknown_person(_endpoint(settings, "/").host)
+    answer = _send(login, "DELETE", None)
+    if answer.status == 404 and _is_gone(answer):
+        return
+    _check(answer, Effects())
 
 
 def check_lead(configuration: dict[str, Any], manifest: Manifest) -> None:
@@ -161,7 +175,18 @@ def _fitting(field: str, value: Any) -> Any:
     return value.strip()[: LENGTHS.get(field, 255)].rstrip()
 
 
-def _send(login: Login, path: str, record: dict[str, Any]) -> Answer:
+def _path(login: Login) -> str:
+    settings = login.configuration
+    # The version's place in the path is checked by the setting's pattern.
+    path = f"/services/data/v{settings['api_version']}/sobjects/{settings['object']}"
+    if not settings["external_id_field"]:
+        return path
+    # Never the address: with some ends of it, Salesforce takes the path for another one.
+    name = quote(str(login.user.user_id), safe="")
+    return f"{path}/{settings['external_id_field']}/{name}"
+
+
+def _send(login: Login, method: str, record: dict[str, Any] | None) -> Answer:
     settings = login.configuration
 
     def credentials(refresh: bool) -> dict[str, str]:
@@ -180,11 +205,10 @@ def _send(login: Login, path: str, record: dict[str, Any]) -> Answer:
         )
         return {"Authorization": f"Bearer {token.text}"}
 
-    upserts = bool(settings["external_id_field"])
     return send(
-        "PATCH" if upserts else "POST",
-        _endpoint(settings, path),
-        encode(record),
+        method,
+        _endpoint(settings, _path(login)),
+        b"" if record is None else encode(record),
         budget=WRITE,
         headers={
             "Sforce-Auto-Assign": settings["auto_assign"].upper()
@@ -195,7 +219,7 @@ def _send(login: Login, path: str, record: dict[str, Any]) -> Answer:
             ),
         },
         authorize=authorize,
-        repeatable=upserts,
+        repeatable=method != "POST",
         busy=_asked_to_wait,
         about={"login_id": login.event.id or None},
     )
@@ -209,6 +233,16 @@ def _asked_to_wait(answer: Answer) -> float | None:
     if answer.status == 400 and code == "UNABLE_TO_LOCK_ROW":
         return 0.5
     return LIMIT_SECONDS if answer.status == 403 and code == "REQUEST_LIMIT_EXCEEDED" else None
+
+
+def _is_gone(answer: Answer) -> bool:
+    """Say whether a 404 is about the record; one about the external id field says so."""
+    try:
+        error = answer.json()[0]
+        code, message = str(error["errorCode"]), str(error.get("message"))
+    except (UpstreamError, LookupError, TypeError, AttributeError):
+        return False
+    return code in ("NOT_FOUND", "ENTITY_IS_DELETED") and "external ID field" not in message
 
 
 def _check(answer: Answer, effects: Effects) -> None:

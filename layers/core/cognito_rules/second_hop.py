@@ -73,7 +73,7 @@ class SecondHop:
         now = int(self._clock())
         for effect in effects:
             item = {
-                "pk": _enrichment_key(person, effect["source"]),
+                "pk": enrichment_key(person, effect["source"]),
                 "known": enrichment_of(effect),
                 "at": now,
                 "expires_at": now + effect["expires_in"],
@@ -101,7 +101,7 @@ class SecondHop:
         return enriched
 
     def _known(self, person: str, source: str) -> Any:
-        item = self._get(self._profiles, _enrichment_key(person, source))
+        item = self._get(self._profiles, enrichment_key(person, source))
         # DynamoDB deletes what has expired within days.
         return item.get("known") if item.get("expires_at", 0) > self._clock() else None
 
@@ -115,7 +115,7 @@ class SecondHop:
         return from_item(found.get("Item", {}))
 
 
-def _enrichment_key(person: str, source: str) -> str:
+def enrichment_key(person: str, source: str) -> str:
     return f"ENRICHMENT#{person}#{source}"
 
 
