@@ -59,7 +59,7 @@ def test_a_circle_between_pool_and_trigger_would_be_found() -> None:
     variables = template["Resources"]["LoginFunction"]["Properties"]["Environment"]["Variables"]
     variables["USER_POOL_ID"] = {"Ref": "UserPool"}
 
-    # Of the rules of the test above this is the one that finds it; the others take most of the time.
+    # Of the rules of the test above, the one that finds it; the others take most of the time.
     circles = RulesCollection()
     circles.register(CircularDependency())
 
