@@ -3,17 +3,13 @@
 import re
 from typing import Any
 
-from cognito_rules import ConfigurationError, Effects, Login, UpstreamError, lambda_rule
+from cognito_rules import ConfigurationError, Effects, Login, lambda_rule
 from cognito_rules.endpoint import vendor_endpoint
-from cognito_rules.http import AFTER_LOGIN, Answer, encode
+from cognito_rules.http import AFTER_LOGIN
 from cognito_rules.people import check_cutoff, is_account_older
-from cognito_rules.webhook import post_to_webhook
+from cognito_rules.slack import HOSTS, escaped, post_message
 
-HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
 PLACEHOLDER = re.compile(r"\{([a-z_]*)\}")
-# Of Slack's limits for a text block; nobody's name needs more.
-MAX_VALUE = 200
-MAX_TEXT = 3000
 
 
 @lambda_rule
@@ -35,16 +31,14 @@ def rule(login: Login, effects: Effects) -> None:
     if is_account_older(login, login.configuration["sign_up_cutoff"]):
         effects.warn("account_older_than_cutoff")
         return
-    answer = post_to_webhook(
+    post_message(
         lambda refresh: login.secret("SLACK_WEBHOOK_URL", refresh=refresh),
-        encode(_message(login)),
-        hosts=HOSTS,
+        _text(login),
+        f"{login.event.occurred_at} {login.event.id}",
         stand_in=login.configuration["stand_in"],
         budget=AFTER_LOGIN.within(5.5),  # twice, when the webhook was changed
-        repeatable=True,
-        about={"login_id": login.event.id or None},
+        login_id=login.event.id or None,
     )
-    _check(answer)
 
 
 @rule.check
@@ -57,7 +51,7 @@ def check(configuration: dict[str, Any]) -> None:
     vendor_endpoint(HOSTS[0], "/", stand_in=configuration["stand_in"])
 
 
-def _message(login: Login) -> dict[str, Any]:
+def _text(login: Login) -> str:
     values = {
         "name": login.user.name,
         "email": _email(login),
@@ -67,18 +61,9 @@ def _message(login: Login) -> dict[str, Any]:
     }
 
     def replace(match: re.Match[str]) -> str:
-        return _escaped(str(values[match[1]] or "unknown"))
+        return escaped(str(values[match[1]] or "unknown"))
 
-    text = PLACEHOLDER.sub(replace, login.configuration["template"])[:MAX_TEXT]
-    note = f"{login.event.occurred_at} {login.event.id}"
-    return {
-        # What notifications show; the blocks are what the channel shows.
-        "text": text,
-        "blocks": [
-            {"type": "section", "text": {"type": "plain_text", "text": text}},
-            {"type": "context", "elements": [{"type": "plain_text", "text": note}]},
-        ],
-    }
+    return PLACEHOLDER.sub(replace, login.configuration["template"])
 
 
 def _email(login: Login) -> str:
@@ -87,24 +72,3 @@ def _email(login: Login) -> str:
         return email
     local, sign, domain = email.rpartition("@")
     return f"{local[:1]}***@{domain}" if sign else "***"
-
-
-def _escaped(value: str) -> str:
-    """Return what a person typed so that it pings nobody and forges no link."""
-    line = " ".join(value.split())[:MAX_VALUE]
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _check(answer: Answer) -> None:
-    """Raise unless Slack took the message; its words for a refusal are codes."""
-    words = answer.body[:60].decode("ascii", "replace").strip()
-    if answer.is_success and words == "ok":
-        return
-    if answer.is_success:
-        message = "the answer is not that of Slack"
-        raise UpstreamError(
-            answer.service, message, status=answer.status, retryable=True, code="upstream_protocol"
-        )
-    code = words if re.fullmatch(r"[a-z_]+", words) else str(answer.status)
-    message = f"Slack refused the message: {code}"
-    raise UpstreamError(answer.service, message, status=answer.status, code=f"slack_{code}")
