@@ -110,11 +110,8 @@ def _update(login: Login, effects: Effects) -> bool:
     Only what the person is known by is written: a company that is a guess, a source and a
     description of the sign-up would replace what somebody in sales has typed since.
     """
-    record = {**_known_names(login), **_mapped(login)}
-    written = _fitting_all(record)
-    if not written:
-        return False
-    answer = _send(login, _path(login) + "?updateOnly=true", written, ONE_OF_TWO, creates=False)
+    known = _fitting_all({**_known_names(login), **_mapped(login)})
+    answer = _send(login, _path(login) + "?updateOnly=true", known, ONE_OF_TWO, creates=False)
     # A wrong object or external id field is NOT_FOUND as well: the write after this one says so.
     if answer.status == 404:
         if login.at("user.app_metadata.recordedAsLead", None):

@@ -55,6 +55,14 @@ def test_a_name_that_is_a_guess_replaces_none(org: Server) -> None:
     assert sent_to(org)[0].json() == {"Email": "ann@acme.test"}
 
 
+def test_of_whom_nothing_is_known_nothing_is_replaced(org: Server) -> None:
+    org.replies = [TOKEN, UPDATED]
+
+    rule.decide(lead(org, UPDATES | {"fields": {}}, user={"user_id": "u1", "email": "a@acme.test"}))
+
+    assert [(sent.path, sent.json()) for sent in sent_to(org)] == [(PATH + "?updateOnly=true", {})]
+
+
 def test_a_record_that_is_not_there_is_made(org: Server) -> None:
     org.replies = [TOKEN, NOT_FOUND, CREATED]
 
