@@ -190,9 +190,30 @@ def test_a_rule_can_read_exactly_its_own_secrets(stack: Stack, rule: str) -> Non
     assert {s["Resource"] for s in statements} == {ids[secret] for secret in names.values()}
 
 
+SIGNING_KEY = "arn:aws:kms:eu-west-1:111122223333:key/1"
+
+
+@pytest.mark.parametrize("given", [{}, {"SalesforceSigningKeyArn": SIGNING_KEY}])
+def test_who_makes_leads_signs_with_the_given_key_and_no_other(given: dict[str, str]) -> None:
+    signing = [
+        (owner, statement["Resource"], statement["Condition"])
+        for owner, statement in Stack(**given).statements()
+        if "kms:Sign" in as_list(statement["Action"])
+    ]
+
+    algorithm = {"StringEquals": {"kms:SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256"}}
+    rules = [name for name in RULES if "kms:Sign" in MANIFESTS[name].aws]
+    assert len(rules) == 3
+    expected = [(f"{pascal(rule)}RuleRole", SIGNING_KEY, algorithm) for rule in rules if given]
+    assert sorted(signing, key=str) == expected
+
+
 @pytest.mark.parametrize("rule", [name for name in RULES if MANIFESTS[name].aws])
 def test_a_rule_may_make_exactly_the_calls_that_its_manifest_says(rule: str) -> None:
-    stack = Stack(DeploymentStage="test")  # what is for developers has no permission in production
+    stack = Stack(
+        DeploymentStage="test",  # what is for developers has no permission in production
+        SalesforceSigningKeyArn=SIGNING_KEY,
+    )
     allowed = {
         action
         for owner, statement in stack.statements()
