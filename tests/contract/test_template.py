@@ -85,7 +85,14 @@ def test_every_parameter_stands_in_one_group_in_the_order_of_the_groups() -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["AllowSelfSignUp", "EnableMachineClient", "EnablePusher", "LocalEmulator"]
+    "name",
+    [
+        "AllowSelfSignUp",
+        "EnableMachineClient",
+        "EnablePusher",
+        "EnableFullContactWebhook",
+        "LocalEmulator",
+    ],
 )
 def test_what_opens_something_is_off_by_default(name: str) -> None:
     assert source()["Parameters"][name]["Default"] == "false"
@@ -134,7 +141,8 @@ def test_there_is_a_function_for_each_rule_and_no_other() -> None:
         "ValidateChainFunction",
     }
     doors = {
-        *("PusherFunction", "TokenAuthorizerFunction", "TokenDenylistFunction", "ZendeskFunction")
+        *("PusherFunction", "TokenAuthorizerFunction", "TokenDenylistFunction", "ZendeskFunction"),
+        "WebhooksFunction",
     }
     others = {"LoginFunction", "SignUpFunction", *flows, *doors}
     assert stanzas - others == rules
@@ -185,7 +193,8 @@ def test_a_rule_can_read_exactly_its_own_secrets(stack: Stack, rule: str) -> Non
 
 @pytest.mark.parametrize("rule", [name for name in RULES if MANIFESTS[name].aws])
 def test_a_rule_may_make_exactly_the_calls_that_its_manifest_says(rule: str) -> None:
-    stack = Stack(DeploymentStage="test")  # what is for developers has no permission in production
+    # What is for developers has no permission in production.
+    stack = Stack(DeploymentStage="test", EnableFullContactWebhook="true")
     allowed = {
         action
         for owner, statement in stack.statements()
