@@ -223,6 +223,10 @@ def test_the_templates_settings_are_complete_and_legal(rule: str) -> None:
         SalesforceMyDomain="example",
         ShopifyShop="example.myshopify.com",
         FirebaseDatabaseUrl="https://example.firebaseio.com",
+        FirebaseIdentityProvider=(
+            "projects/42/locations/global/workloadIdentityPools/aws/providers/rules"
+        ),
+        FirebaseServiceAccount="rules@example.iam.gserviceaccount.com",
         DeploymentStage="dev",
         SoapEndpoint="https://roles.example.com/service",
     )
