@@ -11,8 +11,9 @@ from jsonschema import Draft202012Validator
 from cognito_rules import ConfigurationError, UpstreamError, paid_calls
 from cognito_rules.dynamodb_json import from_item
 from cognito_rules.errors import StoreError
-from cognito_rules.late_answers import NONCE_SECONDS, late_answers
+from cognito_rules.late_answers import EXPECT_SECONDS, NONCE_SECONDS, late_answers
 from cognito_rules.login import Login
+from cognito_rules.paid_calls import COUNT_SECONDS
 from functions.enrich_profile_fullcontact.app import rule
 from tests.deliveries import LOGIN_ID, a_delivery, facts_of, through_lambdas_door, with_rotated
 from tests.log_lines import log_lines
@@ -303,6 +304,13 @@ def test_an_answer_that_is_there_is_not_waited_for(
     fullcontact.replies = [answer]
 
     assert rule.decide(ask(fullcontact, LATER)).items == [kept]
+
+
+def test_all_that_it_waits_for_fits_into_the_rules_time() -> None:
+    limits = {setting.name: setting.schema for setting in rule.manifest.settings.settings}
+    asked_twice = 2 * limits["timeout_ms"]["maximum"]
+
+    assert asked_twice + 1000 * (COUNT_SECONDS + EXPECT_SECONDS) <= rule.manifest.timeout_ms
 
 
 def test_without_an_endpoint_nobody_can_call() -> None:
