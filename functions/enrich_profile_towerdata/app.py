@@ -38,7 +38,7 @@ def rule(login: Login, effects: Effects) -> None:
         return
     answer = _ask(login)
     if answer.status == 404:
-        keep_found(login, effects, SOURCE, {})
+        keep_found(settings, effects, SOURCE, {})
         return
     if answer.status != 200:
         raise answer.refusal()
@@ -51,7 +51,7 @@ def rule(login: Login, effects: Effects) -> None:
             retryable=True,
             code="upstream_protocol",
         )
-    keep_found(login, effects, SOURCE, profile)
+    keep_found(settings, effects, SOURCE, profile)
 
 
 @rule.check

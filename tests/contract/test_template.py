@@ -92,7 +92,14 @@ def test_every_parameter_stands_in_one_group_in_the_order_of_the_groups() -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["AllowSelfSignUp", "EnableMachineClient", "EnablePusher", "LocalEmulator"]
+    "name",
+    [
+        "AllowSelfSignUp",
+        "EnableMachineClient",
+        "EnablePusher",
+        "EnableFullContactWebhook",
+        "LocalEmulator",
+    ],
 )
 def test_what_opens_something_is_off_by_default(name: str) -> None:
     assert source()["Parameters"][name]["Default"] == "false"
@@ -141,7 +148,8 @@ def test_there_is_a_function_for_each_rule_and_no_other() -> None:
         "ValidateChainFunction",
     }
     doors = {
-        *("PusherFunction", "TokenAuthorizerFunction", "TokenDenylistFunction", "ZendeskFunction")
+        *("PusherFunction", "TokenAuthorizerFunction", "TokenDenylistFunction", "ZendeskFunction"),
+        "WebhooksFunction",
     }
     others = {"LoginFunction", "SignUpFunction", *flows, *doors}
     assert stanzas - others == rules
@@ -213,6 +221,7 @@ def test_a_rule_may_make_exactly_the_calls_that_its_manifest_says(rule: str) -> 
     stack = Stack(
         DeploymentStage="test",  # what is for developers has no permission in production
         SalesforceSigningKeyArn=SIGNING_KEY,
+        EnableFullContactWebhook="true",
     )
     allowed = {
         action
@@ -242,6 +251,10 @@ def test_the_templates_settings_are_complete_and_legal(rule: str) -> None:
         SalesforceMyDomain="example",
         ShopifyShop="example.myshopify.com",
         FirebaseDatabaseUrl="https://example.firebaseio.com",
+        FirebaseIdentityProvider=(
+            "projects/42/locations/global/workloadIdentityPools/aws/providers/rules"
+        ),
+        FirebaseServiceAccount="rules@example.iam.gserviceaccount.com",
         DeploymentStage="dev",
         SoapEndpoint="https://roles.example.com/service",
     )
