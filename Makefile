@@ -22,7 +22,7 @@ check: setup ## Lint, type-check, and check the template.
 	sam validate --lint --region us-east-1
 
 test: setup ## Run the tests: unit, contract, and local against the embedded AWS.
-	python -m pytest -n 3 --dist loadfile $(ARGS)
+	python -m pytest -n 3 $(ARGS)
 
 demo: setup ## Deploy to the embedded AWS, sign people in, show what the rules did.
 	python -m local demo $(ARGS)

@@ -15,7 +15,7 @@ from cli.chain_file import ChainFile, LineProblem
 from cli.publication import Deployment, Publication, PublicationRefused
 from cli.stack import DEFAULT_STACK, DeployedStack, StackName
 from cli.terminal import err, out, print_json, stop, table_of
-from cognito_rules.chain import version_of
+from cognito_rules.chain import fingerprint, version_of
 
 chain = typer.Typer(help="Check, publish and roll back the chain document.", no_args_is_help=True)
 
@@ -31,7 +31,16 @@ _MARKS = {
 
 
 @chain.command()
-def show(as_json: AsJson = False, stack: StackName = DEFAULT_STACK) -> None:
+def show(
+    as_json: AsJson = False,
+    fingerprints: Annotated[
+        bool,
+        typer.Option(
+            "--fingerprints", help="Print id=fingerprint of each entry, for RequiredEntries."
+        ),
+    ] = False,
+    stack: StackName = DEFAULT_STACK,
+) -> None:
     """Show what is live: which entries, for whom, and since when.
 
     Exit code 1: nothing was published yet, so the packaged chain.toml decides.
@@ -44,6 +53,10 @@ def show(as_json: AsJson = False, stack: StackName = DEFAULT_STACK) -> None:
     document = _document(text)
     if as_json:
         print_json({**_facts(live, text), "document": document})
+        return
+    if fingerprints:
+        for index, entry in enumerate(document.get("rules", [])):
+            print(f"{entry.get('id', entry['rule'])}={fingerprint(document, index)}")
         return
     since = live.started_at.strftime("%Y-%m-%d %H:%M:%S %Z") if live.started_at else ""
     out.print(

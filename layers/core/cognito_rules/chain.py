@@ -129,7 +129,8 @@ class Chain:
         token_version : of the pre token generation trigger; V1_0 cannot change access tokens.
         privileged : the rules that template.yaml lets grant roles, groups or session tags; None
             asks nobody, for tools that do not know the deployment.
-        required : ids of the entries that template.yaml wants to be there, and enforced.
+        required : ids of the entries that template.yaml wants to be there, and enforced; as
+            ``id=fingerprint`` they must also say what they said, see ``fingerprint``.
 
         Raises
         ------
@@ -162,6 +163,21 @@ class Chain:
 def canonical(document: Mapping[str, Any]) -> str:
     """Return the one JSON text of a document, in ASCII, as it is published."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def fingerprint(document: Mapping[str, Any], index: int) -> str:
+    """Return 16 hex digits for all that an entry of a document says, and for whom.
+
+    Of the applications only those count that the entry names, so that others may come and go.
+    """
+    entry = document["rules"][index]
+    named = set(entry.get("when", {}).get("applications", ()))
+    applications = {
+        client_id: application
+        for client_id, application in document.get("applications", {}).items()
+        if application.get("name") in named
+    }
+    return version_of(canonical({"entry": entry, "applications": applications}))
 
 
 def version_of(text: str) -> str:

@@ -21,6 +21,7 @@ from cognito_rules.chain import (
     RequireConsent,
     When,
     canonical,
+    fingerprint,
 )
 from cognito_rules.consent import DEFAULT_CONSENT
 from cognito_rules.errors import ChainError, ConfigurationError, Problem
@@ -128,15 +129,22 @@ class DocumentReader:
     def _refuse_missing(self, entries: list[Entry]) -> None:
         """Refuse a document without the entries that template.yaml requires, enforced for all."""
         for required in sorted(self.required):
-            found = next((entry for entry in entries if entry.id == required), None)
+            entry_id, _, pinned = required.partition("=")
+            found = next((entry for entry in entries if entry.id == entry_id), None)
             if found is None:
-                self._refuse(_DOCUMENT, f"the entry {required} is required (RequiredEntries)")
-            elif found.mode != "enforce" or found.rollout < 100:
-                place = _Place(f"entry {required}", ("rules", found.index))
+                self._refuse(_DOCUMENT, f"the entry {entry_id} is required (RequiredEntries)")
+                continue
+            place = _Place(f"entry {entry_id}", ("rules", found.index))
+            if found.mode != "enforce" or found.rollout < 100:
                 self._refuse(
                     place,
                     "is required (RequiredEntries): it must be enforced for everybody",
                     "mode" if found.mode != "enforce" else "rollout",
+                )
+            elif pinned and (now := fingerprint(self.document, found.index)) != pinned:
+                self._refuse(
+                    place,
+                    f"is required as it was when RequiredEntries got {required}; it is {now} now",
                 )
 
     def _choice(

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from local.server import EmbeddedAws
 from local.stack import Stack
-from tests.local.doctor.broken import Finds
+from tests.local.doctor.broken import CHAIN, Finds
 
 
 @pytest.fixture(scope="package")
@@ -22,7 +22,7 @@ def aws() -> Iterator[EmbeddedAws]:
 
 
 @pytest.fixture(scope="package")
-def stack(aws: EmbeddedAws) -> Stack:
+def deployed(aws: EmbeddedAws) -> Stack:
     return Stack.deployed(aws)
 
 
@@ -38,13 +38,20 @@ def command(aws: EmbeddedAws) -> Callable[..., Result]:
 
 
 @pytest.fixture(scope="package")
-def fresh(stack: Stack, command: Callable[..., Result]) -> Result:
+def fresh(deployed: Stack, command: Callable[..., Result]) -> Result:
     """What the doctor says before anything is broken."""
     return command("--json")
 
 
+@pytest.fixture(scope="module")
+def stack(deployed: Stack, fresh: Result) -> Stack:
+    """The stack with a chain for it; a test that breaks anything else mends it."""
+    deployed.use_chain(CHAIN)
+    return deployed
+
+
 @pytest.fixture
-def finds(fresh: Result, command: Callable[..., Result]) -> Finds:
+def finds(stack: Stack, command: Callable[..., Result]) -> Finds:
     """Run one check and return the level and the text of all that is not well."""
 
     def run(name: str, *arguments: str) -> list[tuple[str, str]]:

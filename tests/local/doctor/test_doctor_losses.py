@@ -6,10 +6,7 @@ import json
 
 from local.server import EmbeddedAws
 from local.stack import Stack
-from tests.local.doctor.broken import (
-    Finds,
-    rewire,
-)
+from tests.local.doctor.broken import CHAIN, Finds, rewire
 
 
 def test_events_that_nobody_took(aws: EmbeddedAws, stack: Stack, finds: Finds) -> None:
@@ -23,32 +20,42 @@ def test_events_that_nobody_took(aws: EmbeddedAws, stack: Stack, finds: Finds) -
 
 
 def test_a_rule_whose_function_is_gone(aws: EmbeddedAws, stack: Stack, finds: Finds) -> None:
+    # Of a rule that no other test here needs.
+    stack.use_chain(CHAIN + '[[rules]]\nrule = "weekday_access"\nwhen = { applications = ["*"] }\n')
     assert finds("rule_functions") == []
-    aws.client("lambda").delete_function(FunctionName="cognito-rules-rule-map_aws_role")
+    aws.client("lambda").delete_function(FunctionName="cognito-rules-rule-weekday_access")
 
     [(level, what)] = finds("rule_functions")
 
     assert level == "error"
     assert (
-        "cognito-rules-rule-map_aws_role is gone: map_aws_role refuses all for whom it runs" in what
+        "cognito-rules-rule-weekday_access is gone: weekday_access refuses all for whom it runs"
+        in what
     )
-    assert all("map_aws_role" not in what for _, what in finds("secrets"))
+    assert all("weekday_access" not in what for _, what in finds("secrets"))
+    stack.use_chain(CHAIN)
 
 
 def test_tables_that_can_be_lost(aws: EmbeddedAws, stack: Stack, finds: Finds) -> None:
     dynamodb = aws.client("dynamodb")
-    profiles = stack.outputs["ProfilesTable"]
-    dynamodb.update_continuous_backups(
-        TableName=profiles,
-        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
-    )
+    profiles, sessions = stack.outputs["ProfilesTable"], stack.outputs["SessionsTable"]
+    told = dynamodb.describe_table(TableName=sessions)["Table"]["StreamSpecification"]
+
+    def backups(*, are_made: bool) -> None:
+        dynamodb.update_continuous_backups(
+            TableName=profiles,
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": are_made},
+        )
+
+    backups(are_made=True)
     assert finds("tables") == []
 
     dynamodb.update_table(TableName=profiles, DeletionProtectionEnabled=False)
-    dynamodb.update_table(
-        TableName=stack.outputs["SessionsTable"], StreamSpecification={"StreamEnabled": False}
-    )
+    dynamodb.update_table(TableName=sessions, StreamSpecification={"StreamEnabled": False})
     found = finds("tables")
+    backups(are_made=False)
+    dynamodb.update_table(TableName=profiles, DeletionProtectionEnabled=True)
+    dynamodb.update_table(TableName=sessions, StreamSpecification=told)
 
     assert [level for level, _ in found] == ["warning", "error"]
     assert "no deletion protection" in found[0][1]
@@ -59,6 +66,7 @@ def test_a_pool_that_can_be_deleted(aws: EmbeddedAws, stack: Stack, finds: Finds
     rewire(aws, stack, DeletionProtection="INACTIVE")
 
     assert [level for level, _ in finds("pool_protection")] == ["warning"]
+    rewire(aws, stack, DeletionProtection="ACTIVE")
 
 
 def test_a_stack_that_can_be_deleted(aws: EmbeddedAws, stack: Stack, finds: Finds) -> None:
@@ -69,6 +77,9 @@ def test_a_stack_that_can_be_deleted(aws: EmbeddedAws, stack: Stack, finds: Find
     )
 
     assert finds("stack_protection") == []
+    aws.client("cloudformation").update_termination_protection(
+        StackName="cognito-rules", EnableTerminationProtection=False
+    )
 
 
 def test_tables_that_go_with_the_stack(aws: EmbeddedAws, finds: Finds) -> None:

@@ -15,7 +15,9 @@ import typer
 from cli import publication as publications
 from cli.publication import Publication, PublicationRefused
 from cli.stack import DeployedStack
-from cognito_rules.chain import Entry, canonical
+from cognito_rules.chain import Chain, Entry, canonical
+from cognito_rules.errors import ChainError
+from cognito_rules.manifest import catalogue
 from local.chain import restart_triggers
 from local.sign_in import App, SignInRefused
 from local.stack import Person, Stack
@@ -125,6 +127,18 @@ def test_what_is_live_can_be_seen(operator: Operator) -> None:
         "everybody",
         "inline",
     ]
+
+
+def test_what_is_live_can_be_pinned(operator: Operator) -> None:
+    document = chain(entry(mode="shadow"))
+    operator.goes_live(document)
+
+    pins = operator.run("show", "--fingerprints").output.split()
+    required = [pin for pin in pins if not pin.startswith("roles=")]
+
+    assert len(Chain.parse_toml(document, catalogue(), required=required).entries) == len(pins)
+    with pytest.raises(ChainError, match="is required as it was"):
+        Chain.parse_toml(document.replace('["staff"]', '["board"]'), catalogue(), required=required)
 
 
 def test_what_is_live_already_is_not_published_again(operator: Operator) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cognito_rules.chain import Chain, canonical, version_of
+from cognito_rules.chain import Chain, canonical, fingerprint, version_of
 from cognito_rules.errors import ChainError, Problem
 from tests.unit.core.chains import a_manifest
 from tests.unit.core.documents import CATALOGUE, EVERYBODY, parse
@@ -362,6 +362,47 @@ def test_a_document_with_its_required_entries_is_taken() -> None:
     chain = Chain.parse({"rules": entries}, CATALOGUE, required=["door", "enricher"])
 
     assert len(chain.entries) == 2
+
+
+DOOR = {"rule": "guard", "id": "door", "when": {"applications": ["wiki"]}}
+WIKI: dict[str, Any] = {"applications": {"abc": {"name": "wiki"}}, "rules": [DOOR]}
+PINNED = f"door={fingerprint(WIKI, 0)}"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"rules": [{**DOOR, "rule": "enricher"}]}, id="another rule"),
+        pytest.param({"rules": [{**DOOR, "when": EVERYBODY}]}, id="for others"),
+        pytest.param({"rules": [{**DOOR, "runs_on_refresh": False}]}, id="at fewer logins"),
+        pytest.param({"applications": {"def": {"name": "wiki"}}}, id="an application renamed"),
+    ],
+)
+def test_a_pinned_entry_is_refused_once_it_says_something_else(changed: dict[str, Any]) -> None:
+    document = WIKI | changed
+    now = fingerprint(document, 0)
+
+    with pytest.raises(ChainError) as refused:
+        Chain.parse(document, CATALOGUE, required=[PINNED])
+
+    [found] = refused.value.problems
+    assert found.startswith("entry door: is required as it was")
+    assert found.endswith(f"{PINNED}; it is {now} now")
+    assert Chain.parse(document, CATALOGUE, required=[f"door={now}"]).entries
+
+
+def test_a_pinned_entry_stays_while_others_change() -> None:
+    others = {"applications": {**WIKI["applications"], "def": {"name": "shop"}}}
+    document = {**others, "rules": [{"rule": "enricher"}, DOOR]}
+
+    assert len(Chain.parse(document, CATALOGUE, required=[PINNED]).entries) == 2
+
+
+def test_a_pinned_entry_must_be_enforced_all_the_same() -> None:
+    document = WIKI | {"rules": [{**DOOR, "mode": "shadow"}]}
+
+    with pytest.raises(ChainError, match="enforced for everybody"):
+        Chain.parse(document, CATALOGUE, required=[f"door={fingerprint(document, 0)}"])
 
 
 def test_a_document_that_could_not_be_kept_is_refused() -> None:

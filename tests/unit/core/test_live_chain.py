@@ -83,7 +83,7 @@ class Environment:
                 200,
                 text.encode(),
                 {"Next-Poll-Configuration-Token": "next"},
-                after=after and after.wait,
+                after=after.wait if after else None,
             ),
         )
 
