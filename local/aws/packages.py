@@ -74,6 +74,8 @@ class LinkedZip:
         target = Path(path)
         target.rmdir()
         target.symlink_to(self._unpacked, target_is_directory=True)
+        # Megabytes that nobody reads again, for every worker.
+        self._file.unlink()
 
     def _unpack(self) -> None:
         self._unpacked.parent.mkdir(parents=True, exist_ok=True)
