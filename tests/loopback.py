@@ -49,13 +49,17 @@ def reply(status: int, value: Any, **options: Any) -> Reply:
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came; header names in lower case."""
+    """One request as it came; header names in lower case.
+
+    ``caller`` is the common name of the client certificate, where the server asks for one.
+    """
 
     path: str
     headers: Mapping[str, str]
     body: bytes
     at: float
     method: str = "POST"
+    caller: str = ""
 
     def json(self) -> Any:
         """Return the body as JSON."""
@@ -124,7 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
         server = cast(Server, self.server)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        received = Received(self.path, headers, body, time.monotonic(), self.command)
+        caller = _common_name(self.connection)
+        received = Received(self.path, headers, body, time.monotonic(), self.command, caller)
         answer = server.next_reply(received)
         time.sleep(answer.delay)
         if answer.after is not None:
@@ -160,13 +165,25 @@ class _Handler(BaseHTTPRequestHandler):
         """Write nothing."""
 
 
+def _common_name(connection: Any) -> str:
+    shown = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+    names = [part for part in (shown or {}).get("subject", ()) if part[0][0] == "commonName"]
+    return str(names[0][0][1]) if names else ""
+
+
 @contextlib.contextmanager
-def serving(certificate: Path | None = None) -> Iterator[Server]:
-    """Run a server; with ``certificate`` (a PEM file with its key) over TLS."""
+def serving(certificate: Path | None = None, *, callers: Path | None = None) -> Iterator[Server]:
+    """Run a server; with ``certificate`` (a PEM file with its key) over TLS.
+
+    With ``callers`` (a PEM file) only for clients who show a certificate that it vouches for.
+    """
     server = Server()
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
+        if callers is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(callers)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.scheme = "https"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -185,10 +202,10 @@ def at(server: Server, path: str = "/") -> Endpoint:
     return Endpoint.parse(server.url + path, allowed_hosts=None, allow_private_network=True)
 
 
-def self_signed(folder: Path) -> Path:
+def self_signed(folder: Path, name_of: str = "collector") -> Path:
     """Write a certificate for 127.0.0.1, and its key, into one PEM file."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "collector")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name_of)])
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -205,7 +222,7 @@ def self_signed(folder: Path) -> Path:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    path = folder / "collector.pem"
+    path = folder / f"{name_of}.pem"
     path.write_bytes(
         certificate.public_bytes(serialization.Encoding.PEM)
         + key.private_bytes(

@@ -4,6 +4,7 @@ from typing import Any
 
 from cognito_rules import Effects, Login, lambda_rule
 from cognito_rules.asked_roles import add_roles, check_roles, role_claims
+from cognito_rules.client_certificate import ClientCertificate
 from cognito_rules.endpoint import Endpoint
 from cognito_rules.http import basic_credentials
 from cognito_rules.kept_answers import question
@@ -41,7 +42,7 @@ def rule(login: Login, effects: Effects) -> None:
 def _roles(login: Login, person: dict[str, str]) -> list[str]:
     settings = login.configuration
     user, password = "SOAP_USERNAME", "SOAP_PASSWORD"
-    kind, header, authorize = settings["authentication"], "", None
+    kind, header, authorize, shown = settings["authentication"], "", None, None
     if kind == "ws_security":
         header = username_token(login.secret(user), login.secret(password))
     elif kind == "basic":
@@ -51,12 +52,19 @@ def _roles(login: Login, person: dict[str, str]) -> list[str]:
                 login.secret(user, refresh=refresh), login.secret(password, refresh=refresh)
             )
 
+    elif kind == "certificate":
+        shown = ClientCertificate(
+            login.secret("SOAP_CERTIFICATE"), login.secret("SOAP_PRIVATE_KEY")
+        )
+
     answered = call(
         _endpoint(settings),
         fill(_body(settings), person),
         action=settings["soap_action"],
         header=header,
         authorize=authorize,
+        client_certificate=shown,
+        ca_bundle=settings["ca_bundle"],
         seconds=settings["timeout_ms"] / 1000,
     )
     return texts_at(answered, settings["role_path"])

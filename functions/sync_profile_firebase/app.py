@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from cognito_rules import ConfigurationError, Effects, Login, UpstreamError, lambda_rule
 from cognito_rules.endpoint import vendor_endpoint
+from cognito_rules.federated_account import FederatedAccount, federated_token
 from cognito_rules.http import AFTER_LOGIN, Answer, Endpoint, encode, send
 from cognito_rules.people import person_id
 from cognito_rules.service_account import ServiceAccount, service_account_token
@@ -44,7 +45,8 @@ def rule(login: Login, effects: Effects) -> None:
             picture, app_metadata.legacy_user_id).
     Writes: nothing.
     Source: Auth0 rules, "update-firebase-user"; Firebase docs, "Database REST API", "Authenticate
-            REST Requests", "Structure your database" (keys).
+            REST Requests", "Structure your database" (keys); see
+            ``cognito_rules.federated_account`` for tokens without a key.
     """
     endpoint = _endpoint(login.configuration, _path(login))
     body = encode(_values(login))
@@ -75,9 +77,14 @@ def forget(login: Login, effects: Effects) -> None:
 
 @rule.check
 def check(configuration: dict[str, Any]) -> None:
-    """Refuse a path that is the same for everybody, and a stand-in that is none."""
+    """Refuse a path that is the same for everybody, half an account, and a stand-in of none."""
     if "{key}" not in configuration["path"]:
         raise ConfigurationError("path needs {key}, or everybody is written to one place")
+    if bool(configuration["identity_provider"]) != bool(configuration["service_account"]):
+        raise ConfigurationError(
+            "identity_provider and service_account belong together: deploy with both "
+            "FirebaseIdentityProvider and FirebaseServiceAccount, or with a key in the secret"
+        )
     _endpoint(configuration, "/")
 
 
@@ -133,7 +140,12 @@ def _authorize(login: Login, refresh: bool) -> dict[str, str]:
             login.secret("FIREBASE_PRIVATE_KEY_ID", refresh=again),
         )
 
-    stand_in = login.configuration["stand_in"]
+    settings = login.configuration
+    stand_in = settings["stand_in"]
+    if settings["identity_provider"]:
+        federated = FederatedAccount(settings["service_account"], settings["identity_provider"])
+        token = federated_token(federated, SCOPES, stand_in=stand_in, budget=TOKEN, renew=refresh)
+        return {"Authorization": f"Bearer {token}"}
     token = service_account_token(account, SCOPES, stand_in=stand_in, budget=TOKEN, renew=refresh)
     return {"Authorization": f"Bearer {token}"}
 

@@ -108,6 +108,7 @@ GOOD: list[dict[str, Any]] = [
     {"effect": "set_app_metadata", "key": "a", "value": {"b": 1}, "only_if_missing": True},
     {"effect": "set_profile", "attribute": "picture", "value": "https://e.com/a.png"},
     {"effect": "set_enrichment", "source": "a", "status": "none", "expires_in": 1},
+    {"effect": "set_enrichment", "source": "a", "status": "pending", "expires_in": 1},
     {
         "effect": "set_enrichment",
         "source": "a",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -54,6 +55,12 @@ def allowed(stack: Stack, owner: str) -> dict[str, set[str]]:
             for action in as_list(statement["Action"]):
                 result.setdefault(action, set()).update(as_list(statement["Resource"]))
     return result
+
+
+def keys_of(statement: dict[str, Any]) -> str:
+    """Return the pattern of keys that a statement is limited to."""
+    [keys] = statement["Condition"]["ForAllValues:StringLike"].values()
+    return str(keys)
 
 
 # -- the stack's functions ---------------------------------------------------------------------
@@ -260,6 +267,7 @@ def test_the_settings_of_the_doors_of_browsers_are_legal() -> None:
 
     assert door.settings["return_to_hosts"] == [""]
     assert pusher["channels"] == ["private-user-{sub}"]
+    assert pusher["key_version"] == "current"
     client = stack.properties("ZendeskClient")
     assert client["CallbackURLs"] == [zendesk["callback_url"]]
 
@@ -274,6 +282,11 @@ def test_the_settings_of_the_doors_of_browsers_are_legal() -> None:
             {"GET /zendesk/{step}"},
             id="zendesk",
         ),
+        pytest.param(
+            {"EnableFullContactWebhook": "true"},
+            {"POST /webhooks/fullcontact/{nonce}"},
+            id="fullcontact",
+        ),
     ],
 )
 def test_there_are_only_the_doors_that_were_asked_for(
@@ -285,10 +298,44 @@ def test_there_are_only_the_doors_that_were_asked_for(
     functions = stack.of_type("AWS::Lambda::Function")
 
     assert found == routes
-    assert ("PusherFunction" in functions, "ZendeskFunction" in functions) == (
-        "EnablePusher" in parameters,
-        "ZendeskSubdomain" in parameters,
-    )
+    for door, parameter in (
+        ("Pusher", "EnablePusher"),
+        ("Zendesk", "ZendeskSubdomain"),
+        ("Webhooks", "EnableFullContactWebhook"),
+    ):
+        assert (f"{door}Function" in functions) == (parameter in parameters)
+
+
+def test_the_door_of_late_answers_touches_those_alone() -> None:
+    stack = Stack(EnableFullContactWebhook="true")
+    found = {
+        (name, action, statement["Resource"], keys_of(statement))
+        for name, statement in stack.statements()
+        for action in as_list(statement["Action"])
+        if name in ("WebhooksRole", "EnrichProfileFullcontactRuleRole") and "dynamodb" in action
+    }
+
+    nonces, counts = ("<SessionsTable.Arn>", "webhook#*"), ("<ProfilesTable.Arn>", "CALLS#*")
+    assert found == {
+        ("WebhooksRole", "dynamodb:GetItem", *nonces),
+        ("WebhooksRole", "dynamodb:DeleteItem", *nonces),
+        ("WebhooksRole", "dynamodb:PutItem", "<ProfilesTable.Arn>", "ENRICHMENT#*#fullcontact"),
+        ("EnrichProfileFullcontactRuleRole", "dynamodb:PutItem", *nonces),
+        ("EnrichProfileFullcontactRuleRole", "dynamodb:UpdateItem", *counts),
+    }
+
+
+def test_fullcontact_is_told_where_to_call_and_without_the_door_nothing() -> None:
+    told = [
+        json.loads(stack.environment("EnrichProfileFullcontactRule")["RULE_SETTINGS"])[
+            "webhook_url"
+        ]
+        for stack in (Stack(), Stack(EnableFullContactWebhook="true"))
+    ]
+
+    assert told[0] == ""
+    assert urlsplit(told[1]).path == "/webhooks/fullcontact"
+    assert told[1].startswith("https://<DoorsApi>.execute-api.")
 
 
 def test_only_outside_of_production_are_pictures_of_logins_kept() -> None:

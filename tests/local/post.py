@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 
 from cognito_rules.deliver import Deliverer
-from cognito_rules.dynamodb_json import from_item
+from cognito_rules.dynamodb_json import from_item, to_item
 from cognito_rules.manifest import Manifest
 from cognito_rules.markers import Markers
 from cognito_rules.queues import Queues
@@ -203,6 +203,10 @@ class Post:
     def items(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._dynamodb.scan(TableName=self.table)["Items"]
         return found
+
+    def put(self, item: dict[str, Any]) -> None:
+        """Put an item."""
+        self._dynamodb.put_item(TableName=self.table, Item=to_item(item))
 
     def forget(self, key: str) -> None:
         """Delete an item."""

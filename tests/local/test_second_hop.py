@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cognito_rules.second_hop import LONGEST_WAIT
+from cognito_rules.second_hop import LONGEST_PENDING, LONGEST_WAIT, enrichment_item
 from local.server import EmbeddedAws
 from tests.local.post import BUSY, MAX_RECEIVES, OK, Post, Rule, a_fault
 from tests.unit.core.chains import a_manifest
@@ -28,6 +28,18 @@ FOUND: dict[str, Any] = {
             "status": "found",
             "facts": {"title": "Engineer"},
             "expires_in": 3600,
+        }
+    ],
+}
+
+PENDING: dict[str, Any] = {
+    "version": 1,
+    "effects": [
+        {
+            "effect": "set_enrichment",
+            "source": "vendor",
+            "status": "pending",
+            "expires_in": 24 * 3600,
         }
     ],
 }
@@ -182,10 +194,135 @@ def test_waiting_leaves_enough_receives_for_a_vendor_that_is_down(post: Post) ->
     hop = post.deliverer._hop
     sent, waited, attempts = post.now(), 0.0, 0
     post.now = lambda: sent + waited
-    while pause := hop.wait("L1", ["enrich"], sent_at=sent, attempts=(attempts := attempts + 1)):
+    while pause := hop.wait(
+        "L1", ["enrich"], person="p1", sources=[], sent_at=sent, attempts=(attempts := attempts + 1)
+    ):
         waited += pause
 
     assert (waited, attempts - 1) == (LONGEST_WAIT, 5)
+
+
+def test_so_does_waiting_for_a_call_that_was_promised_at_the_last_moment(post: Post) -> None:
+    hop = post.deliverer._hop
+    sent, waited, attempts = float(int(post.now())), 0.0, 0
+    post.now = lambda: sent + waited
+    while pause := hop.wait(
+        "L1",
+        ["enrich"],
+        person="p1",
+        sources=["vendor"],
+        sent_at=sent,
+        attempts=(attempts := attempts + 1),
+    ):
+        waited += pause
+        if waited == LONGEST_WAIT:
+            hop.keep("p1", PENDING["effects"])
+            hop.answered("L1", "enrich")
+
+    assert (waited, attempts - 1) == (LONGEST_WAIT + LONGEST_PENDING, 7)
+
+
+# -- an answer that comes later, by a call of the vendor's own -------------------------------------
+
+
+def calls_back(post: Post) -> None:
+    """Put what the endpoint of late answers puts when the vendor calls."""
+    item = enrichment_item("p1", FOUND["effects"][0], at=int(post.now()))
+    post.put(item)
+
+
+def promised(post: Post, rule: Rule) -> dict[str, Any]:
+    """Let the vendor say that it will call; return the message of the lead, which waits."""
+    rule.answers_of["enrich"] = PENDING
+    send_enrichment(post)
+    assert post.run() == []
+    send_lead(post)
+    [lead] = post.receive()
+    assert len(post.deliver([lead])) == 1
+    return lead
+
+
+def test_a_lead_waits_for_the_call_and_has_its_facts(post: Post, rule: Rule) -> None:
+    lead = promised(post, rule)
+    assert (invoked(rule), post.hidden_for) == (["enrich"], [2])
+
+    calls_back(post)
+
+    assert post.deliver([lead]) == []
+    assert invoked(rule) == ["enrich", "lead"]
+    assert lead_request(rule)["user"]["enrichment"]["vendor"]["title"] == "Engineer"
+
+
+def test_a_call_that_does_not_come_is_waited_for_two_minutes(post: Post, rule: Rule) -> None:
+    lead = promised(post, rule)
+    began = time.time()
+    post.now = lambda: began + LONGEST_PENDING - 2
+    assert len(post.deliver([lead])) == 1
+    post.now = lambda: began + LONGEST_PENDING
+
+    assert post.deliver([lead]) == []
+
+    assert lead_request(rule)["user"]["enrichment"] == {"vendor": {"status": "pending"}}
+
+
+def test_a_call_after_that_makes_no_second_lead(post: Post, rule: Rule) -> None:
+    lead = promised(post, rule)
+    began = time.time()
+    post.now = lambda: began + LONGEST_PENDING
+    post.deliver([lead])
+
+    calls_back(post)
+    send_lead(post)  # a copy
+    send_lead(post, "L2")
+    assert post.run() == []
+
+    assert invoked(rule) == ["enrich", "lead"]
+
+
+def test_a_lead_of_another_login_waits_for_the_same_call(post: Post, rule: Rule) -> None:
+    promised(post, rule)
+    rule.answers_of["enrich"] = OK  # it sees what is pending, and does not ask
+    send_enrichment(post, "L2")
+    post.run()
+    send_lead(post, "L2")
+    [other] = post.receive()
+
+    assert len(post.deliver([other])) == 1
+    assert "lead" not in invoked(rule)
+
+
+@pytest.mark.parametrize("status", ["pending", "failed"])
+def test_a_call_that_comes_before_the_rules_own_answer_stays(
+    post: Post, rule: Rule, status: str
+) -> None:
+    """After a timeout, too, the vendor may call."""
+    rule.answers_of["enrich"] = {
+        "version": 1,
+        "effects": [{**PENDING["effects"][0], "status": status}],
+    }
+    rule.before_answer = lambda: calls_back(post)
+    send_enrichment(post)
+
+    assert post.run() == []
+
+    [item] = post.kept("ENRICHMENT#p1#").values()
+    assert item["known"] == {"status": "found", "title": "Engineer"}
+
+
+def test_what_has_expired_gives_way_to_a_promise(post: Post, rule: Rule) -> None:
+    calls_back(post)
+    began = time.time()
+    post.now = lambda: began + 3601
+    rule.answers_of["enrich"] = PENDING
+    send_enrichment(post)
+
+    post.run()
+
+    [item] = post.kept("ENRICHMENT#p1#").values()
+    assert item["known"] == {"status": "pending"}
+
+
+# -- crashes, other logins, dead letters -----------------------------------------------------------
 
 
 def test_a_crash_after_the_answer_was_noted_asks_nobody_again(post: Post, rule: Rule) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from cognito_rules.errors import UpstreamError
 from cognito_rules.http import Answer, Budget, Endpoint, post
 
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 # Of a token's lifetime, so that it does not end on its way.
 _USED = 0.9
 
@@ -82,10 +83,9 @@ def access_token(
         ``upstream_protocol`` for an answer without a token.
     SecretError : ``form`` cannot read a secret.
     """
-    kept = _kept.pop(endpoint.url, None)
-    if kept is not None and not renew and time.monotonic() < kept[1]:
-        _kept[endpoint.url] = kept
-        return kept[0]
+    kept = kept_token(endpoint.url, renew=renew)
+    if kept is not None:
+        return kept
     given = form(renew)
     answer = _ask(endpoint, given, budget)
     if not answer.is_success and not renew:
@@ -109,8 +109,21 @@ def access_token(
     seconds = facts.get("expires_in")
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
         seconds = lifetime_seconds
-    token = AccessToken(text, facts)
-    _kept[endpoint.url] = token, time.monotonic() + seconds * _USED
+    return keep_token(endpoint.url, AccessToken(text, facts), seconds)
+
+
+def kept_token(name: str, *, renew: bool = False) -> AccessToken | None:
+    """Return the token that is kept under a name, while it lasts; ``renew`` forgets it."""
+    kept = _kept.pop(name, None)
+    if kept is None or renew or time.monotonic() >= kept[1]:
+        return None
+    _kept[name] = kept
+    return kept[0]
+
+
+def keep_token(name: str, token: AccessToken, seconds: float) -> AccessToken:
+    """Keep a token that lives for ``seconds`` from now, most of that time, and return it."""
+    _kept[name] = token, time.monotonic() + seconds * _USED
     return token
 
 

@@ -271,6 +271,8 @@ class Deliverer:
         seconds = self._hop.wait(
             event_id,
             delivery.get("waits_for", ()),
+            person=person,
+            sources=delivery.get("sources", ()),
             sent_at=message.sent_seconds,
             attempts=message.attempts,
         )

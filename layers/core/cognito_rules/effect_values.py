@@ -14,7 +14,7 @@ from cognito_rules import claims, iam, json_values
 
 MAX_METADATA_BYTES = 64 * 1024
 MAX_ENRICHMENT_BYTES = 8 * 1024
-ENRICHMENT_STATUSES = ("found", "none", "failed")
+ENRICHMENT_STATUSES = ("found", "none", "failed", "pending")
 PROFILE_ATTRIBUTES = frozenset({"name", "given_name", "family_name", "nickname", "picture"})
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -135,7 +135,7 @@ def seconds(value: Any) -> str | None:
 
 
 def enrichment_status(value: Any) -> str | None:
-    return None if value in ENRICHMENT_STATUSES else "must be found, none or failed"
+    return None if value in ENRICHMENT_STATUSES else "must be found, none, failed or pending"
 
 
 def enrichment_facts(value: Any) -> str | None:

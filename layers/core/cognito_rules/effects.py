@@ -111,7 +111,8 @@ class Effects:
     ) -> None:
         """Keep what ``source`` knows of the person for ``expires_in`` seconds.
 
-        ``status`` is ``found``, ``none`` or ``failed``; ``facts`` are a few texts and numbers.
+        ``status`` is ``found``, ``none``, ``failed``, or ``pending``: the source will call back.
+        ``facts`` are a few texts and numbers.
         """
         optional = {"facts": dict(facts)} if facts else {}
         self._record(

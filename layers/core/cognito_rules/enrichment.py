@@ -36,9 +36,13 @@ def may_ask(login: Login, effects: Effects, source: str) -> bool:
     return True
 
 
-def keep_found(login: Login, effects: Effects, source: str, answer: Mapping[str, Any]) -> None:
-    """Keep the fields of an answer that the setting ``fields`` names; without any: ``none``."""
-    settings = login.configuration
+def keep_found(
+    settings: Mapping[str, Any], effects: Effects, source: str, answer: Mapping[str, Any]
+) -> None:
+    """Keep the fields of an answer that the setting ``fields`` names; without any: ``none``.
+
+    They are kept for the setting ``ttl_days``.
+    """
     facts = {name: _short(answer.get(name)) for name in settings["fields"] if name != "status"}
     known = {name: value for name, value in facts.items() if value is not None}
     status = "found" if known else "none"
@@ -48,6 +52,11 @@ def keep_found(login: Login, effects: Effects, source: str, answer: Mapping[str,
 def keep_failed(effects: Effects, source: str) -> None:
     """Keep for a day that the source could not say, so that it is not asked again at once."""
     effects.set_enrichment(source, "failed", expires_in=_COOL_DOWN)
+
+
+def keep_pending(effects: Effects, source: str) -> None:
+    """Keep that the source will call back, and for a day that it is not asked again."""
+    effects.set_enrichment(source, "pending", expires_in=_COOL_DOWN)
 
 
 def _short(value: Any) -> str | int | float | None:

@@ -17,10 +17,13 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cognito_rules.endpoint import Endpoint
 from cognito_rules.errors import UpstreamError, UpstreamTimeoutError
+
+if TYPE_CHECKING:
+    from cognito_rules.client_certificate import ClientCertificate
 
 __all__ = [
     "AFTER_LOGIN",
@@ -194,6 +197,7 @@ def send(
     refresh_on: Collection[int] = (401,),
     repeatable: bool = False,
     ca_bundle: str | None = None,
+    client_certificate: ClientCertificate | None = None,
     max_bytes: int = MAX_ANSWER_BYTES,
     about: Mapping[str, str | None] | None = None,
     busy: Busy | None = None,
@@ -207,6 +211,7 @@ def send(
         again, once, after an answer whose status is in ``refresh_on``.
     repeatable : whether the same request may be sent again although it may have been received:
         the service drops duplicates, or the rule accepts them.
+    client_certificate : shown to a service that asks for one (mutual TLS).
     about : facts for the log line, such as ``login_id``; no personal data.
     busy : says of an answer how many seconds the service asks to wait, in words of its own (a body,
         another header); None when it does not. An answer of any status that asks so is tried again.
@@ -227,7 +232,7 @@ def send(
     while True:
         sent = {"Content-Type": "application/json", **(headers or {}), **credential}
         outcome = _attempt(
-            _Call(method, endpoint, body, sent, ca_bundle, max_bytes, busy),
+            _Call(method, endpoint, body, sent, ca_bundle, client_certificate, max_bytes, busy),
             budget,
             ends,
             attempt,
@@ -258,6 +263,7 @@ class _Call:
     body: bytes
     headers: Mapping[str, str]
     ca_bundle: str | None
+    client_certificate: ClientCertificate | None
     max_bytes: int
     busy: Busy | None
 
@@ -283,6 +289,7 @@ def _attempt(
             read=min(budget.read, left),
             ends=ends,
             ca_bundle=call.ca_bundle,
+            client_certificate=call.client_certificate,
             max_bytes=call.max_bytes,
         )
         outcome = _judge(Answer(service, status, headers, body), call.busy)

@@ -49,6 +49,7 @@ _OPTIONAL = (
     "external",
     "purpose",
     "once_per_user",
+    "once_unless",
     "imported_markers",
     "drops_duplicates",
     "forget_reads",
@@ -80,6 +81,7 @@ class Manifest:
     external: bool = False
     purpose: Purpose | None = None
     once_per_user: bool = False
+    once_unless: str | None = None
     imported_markers: tuple[Path, ...] = ()
     drops_duplicates: DropsDuplicates = "never"
     forget_reads: tuple[Read, ...] = ()
@@ -136,6 +138,7 @@ class Manifest:
         drops_duplicates = _one_of(
             "drops_duplicates", declared.get("drops_duplicates", "never"), get_args(DropsDuplicates)
         )
+        settings = Settings.parse(declared.get("configuration", {}))
         return cls(
             name=name,
             title=str(declared["title"]),
@@ -152,6 +155,7 @@ class Manifest:
             external=_flag("external", declared.get("external", False)),
             purpose=purpose,
             once_per_user=once_per_user,
+            once_unless=_once_unless(once_per_user, settings, declared.get("once_unless")),
             imported_markers=_markers(stage, declared.get("imported_markers", ())),
             drops_duplicates=cast(DropsDuplicates, drops_duplicates),
             forget_reads=_forget_reads(stage, declared.get("forget_reads", ())),
@@ -164,7 +168,7 @@ class Manifest:
             needs_applications=_flag(
                 "needs_applications", declared.get("needs_applications", False)
             ),
-            settings=Settings.parse(declared.get("configuration", {})),
+            settings=settings,
             declared=declared,
         )
 
@@ -299,6 +303,14 @@ def _purpose(stage: str, value: Any, events: tuple[str, ...]) -> Purpose | None:
     if "LoginDenied" in events and purpose != "security":
         raise ManifestError("events: only security rules hear of LoginDenied")
     return purpose
+
+
+def _once_unless(once_per_user: bool, settings: Settings, name: Any) -> str | None:
+    """Return the name of the setting that, when true, makes a rule run at every login."""
+    flags = [setting.name for setting in settings.settings if setting.type == "boolean"]
+    if name is not None and (not once_per_user or name not in flags):
+        raise ManifestError("once_unless is a boolean setting of a rule that is once_per_user")
+    return cast(str | None, name)
 
 
 def _forget_reads(stage: str, value: Any) -> tuple[Read, ...]:

@@ -32,6 +32,9 @@ _UNSAFE = frozenset(
 _REFUSED = frozenset({13, 18, 8000})  # Unauthorized, AuthenticationFailed, Atlas's own
 # Compares letters without their case, as people write addresses.
 _WITHOUT_CASE = {"locale": "en", "strength": 2}
+# Brings boto3, which Lambda has, and would make the layer four times as large.
+_AWS_PACKAGE = "pymongo-auth-aws"
+_NO_AWS = f"MONGODB-AWS needs {_AWS_PACKAGE} in a layer of yours: see docs/asked-systems.md"
 _CONNECT_MS = 500
 # What lies between forgets a quiet connection after 350 seconds, mostly without a word.
 _MAX_IDLE_MS = 240_000
@@ -73,8 +76,9 @@ def find_documents(
                 .to_list()
             )
     # From the narrow to the wide; never with the cause, whose text can hold the match.
-    except (errors.ConfigurationError, ValueError):
-        raise UpstreamError(host, "the URI cannot be used", code="misconfigured") from None
+    except (errors.ConfigurationError, ValueError) as error:
+        message = _NO_AWS if _AWS_PACKAGE in str(error) else "the URI cannot be used"
+        raise UpstreamError(host, message, code="misconfigured") from None
     except errors.OperationFailure as error:
         code = "misconfigured" if error.code in _REFUSED else f"mongodb_{error.code}"
         if error.timeout:

@@ -1,8 +1,8 @@
 """A person as a Salesforce lead: what the rules that make leads send, and what the answers mean.
 
 Source: Salesforce, REST API Developer Guide ("Insert or Update (Upsert) a Record Using an External
-ID", "Status Codes and Error Responses", "Assignment Rule Header", "Duplicate Rule Header") and
-"OAuth 2.0 Client Credentials Flow for Server-to-Server Integration".
+ID" with ``updateOnly``, "Status Codes and Error Responses", "Assignment Rule Header", "Duplicate
+Rule Header").
 """
 
 from __future__ import annotations
@@ -12,24 +12,29 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from cognito_rules.access_tokens import client_credentials_token
 from cognito_rules.effects import Effects
-from cognito_rules.endpoint import vendor_endpoint
-from cognito_rules.errors import ConfigurationError, UpstreamError
-from cognito_rules.http import AFTER_LOGIN, Answer, Endpoint, encode, send
+from cognito_rules.errors import ConfigurationError, SecretError, UpstreamError
+from cognito_rules.http import AFTER_LOGIN, Answer, Budget, encode, send
 from cognito_rules.login import Login
 from cognito_rules.manifest import Manifest
 from cognito_rules.people import check_cutoff, is_account_older, unknown_person
+from cognito_rules.salesforce_answers import (
+    asked_to_wait,
+    check_answer,
+    is_gone,
+    new_record_id,
+)
+from cognito_rules.salesforce_token import authorization, check_authorization, org_endpoint
 
-# Both have to fit into the rule's time; the second call may get another token.
-TOKEN = AFTER_LOGIN.within(2.5)
+# A token, a write or an update with the write after it, and a note have to fit into the rule's
+# time; a call may get another token.
 WRITE = AFTER_LOGIN.within(8.0)
+ONE_OF_TWO = AFTER_LOGIN.within(4.0)
+NOTE = AFTER_LOGIN.within(1.0)
 
-# Salesforce does not say how long a token lives: the org's session settings do.
-TOKEN_SECONDS = 15 * 60.0
-# The allowance is counted over the last 24 hours.
-LIMIT_SECONDS = 3600.0
 OLDEST_VERSION = 41
+# Summer '24: the first in which an update makes no record.
+OLDEST_WITH_UPDATES = 61
 
 # What Salesforce takes of a text; more would be refused.
 LENGTHS = {
@@ -43,14 +48,12 @@ LENGTHS = {
     "Description": 32_000,
 }
 UNKNOWN_NAME = "Unknown"
-# The person is there already: as another lead, or as what a lead became.
-_KNOWN_ALREADY = frozenset({"DUPLICATES_DETECTED", "CANNOT_UPDATE_CONVERTED_LEAD"})
 _PLACEHOLDER = re.compile(r"\{([a-z_]*)\}")
 _PLACEHOLDERS = ("application", "connection", "date")
 
 
 def send_lead(login: Login, effects: Effects, *, sources: Collection[str] = ()) -> None:
-    """Create the person's record, or bring the one with their user id up to date.
+    """Create the person's record or, with ``update_existing``, bring it up to date.
 
     ``sources`` are those of ``user.enrichment`` that the rule reads. Twice is no harm: the record's
     external id is the user id. Without such a field every call makes another record, so that one
@@ -65,14 +68,14 @@ def send_lead(login: Login, effects: Effects, *, sources: Collection[str] = ()) 
     if is_account_older(login, settings["sign_up_cutoff"]):
         effects.warn("account_older_than_cutoff")
         return
-    answers = {source: login.at(f"user.enrichment.{source}", {}) for source in sources}
-    is_found = any(answer.get("status") == "found" for answer in answers.values())
-    if sources and not is_found and not settings["lead_without_enrichment"]:
-        effects.warn("skipped_no_enrichment")
-        return
-    record = _record(login, answers)
-    answer = _send(login, "PATCH" if settings["external_id_field"] else "POST", record)
-    _check(answer, effects)
+    try:
+        if settings["update_existing"] and _update(login, effects):
+            return
+        _create(login, effects, sources)
+    except (SecretError, UpstreamError) as error:
+        if settings["notify_slack"] != "none" and not error.retryable:
+            _note(login, effects, f"Salesforce: a lead was not made ({error.code}).")
+        raise
 
 
 def forget_lead(login: Login) -> None:
@@ -88,11 +91,11 @@ def forget_lead(login: Login) -> None:
     """
     settings = login.configuration
     if not settings["external_id_field"]:
-        raise unknown_person(_endpoint(settings, "/").host)
-    answer = _send(login, "DELETE", None)
-    if answer.status == 404 and _is_gone(answer):
+        raise unknown_person(org_endpoint(settings, "/").host)
+    answer = _send(login, "DELETE", _path(login), None, WRITE)
+    if answer.status == 404 and is_gone(answer):
         return
-    _check(answer, Effects())
+    check_answer(answer, Effects())
 
 
 def check_lead(configuration: dict[str, Any], manifest: Manifest) -> None:
@@ -101,21 +104,73 @@ def check_lead(configuration: dict[str, Any], manifest: Manifest) -> None:
         for field, path in configuration.get(setting, {}).items():
             if not manifest.can_read(path):
                 raise ConfigurationError(f"{setting}.{field}: this rule does not read {path}")
-    if float(configuration["api_version"]) < OLDEST_VERSION:
+    version = float(configuration["api_version"])
+    if version < OLDEST_VERSION:
         raise ConfigurationError(
             f"api_version {configuration['api_version']}: Salesforce retired versions up to 30 in "
             f"Summer '22, and those up to 40 follow: use {OLDEST_VERSION}.0 or later"
+        )
+    if configuration["update_existing"] and not configuration["external_id_field"]:
+        raise ConfigurationError(
+            "update_existing needs external_id_field: nothing else tells which record is whose"
+        )
+    if configuration["update_existing"] and version < OLDEST_WITH_UPDATES:
+        raise ConfigurationError(
+            f"update_existing needs api_version {OLDEST_WITH_UPDATES}.0 or later, which can update "
+            "without making a record"
         )
     for name in _PLACEHOLDER.findall(configuration["description"]):
         if name not in _PLACEHOLDERS:
             raise ConfigurationError(f"description: there is no placeholder {{{name}}}")
     check_cutoff(configuration)
-    _endpoint(configuration, "/")
+    check_authorization(configuration)
 
 
-def _endpoint(settings: Mapping[str, Any], path: str) -> Endpoint:
-    host = f"{settings['my_domain']}.my.salesforce.com"
-    return vendor_endpoint(host, path, stand_in=settings["stand_in"])
+def _update(login: Login, effects: Effects) -> bool:
+    """Bring a record up to date that is there; False when one is to be made.
+
+    Only what the person is known by is written: a company that is a guess, a source and a
+    description of the sign-up would replace what somebody in sales has typed since.
+    """
+    known = _fitting_all({**_known_names(login), **_mapped(login)})
+    answer = _send(login, "PATCH", _path(login) + "?updateOnly=true", known, ONE_OF_TWO)
+    # A wrong object or external id field is NOT_FOUND as well: the write after this one says so.
+    if answer.status == 404:
+        if login.at("user.app_metadata.recordedAsLead", None):
+            # Their lead was made before the move, without this external id; another is not wanted.
+            effects.warn("lead_without_external_id")
+            return True
+        return False
+    check_answer(answer, effects)
+    return True
+
+
+def _create(login: Login, effects: Effects, sources: Collection[str]) -> None:
+    settings = login.configuration
+    answers = {source: login.at(f"user.enrichment.{source}", {}) for source in sources}
+    is_found = any(answer.get("status") == "found" for answer in answers.values())
+    if sources and not is_found and not settings["lead_without_enrichment"]:
+        effects.warn("skipped_no_enrichment")
+        return
+    budget = ONE_OF_TWO if settings["update_existing"] else WRITE
+    method = "PATCH" if settings["external_id_field"] else "POST"
+    record = _record(login, answers)
+    answer = _send(login, method, _path(login), record, budget, creates=True)
+    check_answer(answer, effects)
+    if settings["notify_slack"] == "all" and (record_id := new_record_id(answer)):
+        # Where to look, not who it is: Salesforce decides who may see that.
+        _note(login, effects, f"New {settings['object'].lower()}: {_page(settings, record_id)}")
+
+
+def _path(login: Login) -> str:
+    settings = login.configuration
+    # The version's place in the path is checked by the setting's pattern.
+    path = f"/services/data/v{settings['api_version']}/sobjects/{settings['object']}"
+    if not settings["external_id_field"]:
+        return path
+    # Never the address: with some ends of it, Salesforce takes the path for another one.
+    name = quote(str(login.user.user_id), safe="")
+    return f"{path}/{settings['external_id_field']}/{name}"
 
 
 # What is sent ------------------------------------------------------------------------------------
@@ -124,8 +179,7 @@ def _endpoint(settings: Mapping[str, Any], path: str) -> Endpoint:
 def _record(login: Login, answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     settings = login.configuration
     first, last = _names(login)
-    record: dict[str, Any] = {"FirstName": first, "LastName": last}
-    record |= {field: login.at(path, None) for field, path in settings["fields"].items()}
+    record: dict[str, Any] = {"FirstName": first, "LastName": last, **_mapped(login)}
     # What the person typed stays: an answer of somebody else fills gaps only.
     for field, path in settings.get("enriched_fields", {}).items():
         record[field] = record.get(field) or login.at(path, None)
@@ -133,7 +187,17 @@ def _record(login: Login, answers: Mapping[str, Mapping[str, Any]]) -> dict[str,
         record["Company"] = record.get("Company") or settings["default_company"]
     record["LeadSource"] = settings["lead_source"]
     record["Description"] = _description(login, answers)
-    return {field: _fitting(field, value) for field, value in record.items() if value}
+    return _fitting_all(record)
+
+
+def _mapped(login: Login) -> dict[str, Any]:
+    return {field: login.at(path, None) for field, path in login.configuration["fields"].items()}
+
+
+def _known_names(login: Login) -> dict[str, Any]:
+    """Return first and last name where both are the person's own, and no guess."""
+    user = login.user
+    return {"FirstName": user.given_name, "LastName": user.family_name} if user.family_name else {}
 
 
 def _names(login: Login) -> tuple[str, str]:
@@ -169,116 +233,62 @@ def _description(login: Login, answers: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def _fitting_all(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: _fitting(field, value) for field, value in record.items() if value}
+
+
 def _fitting(field: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return value.strip()[: LENGTHS.get(field, 255)].rstrip()
 
 
-def _path(login: Login) -> str:
+def _send(
+    login: Login,
+    method: str,
+    path: str,
+    record: dict[str, Any] | None,
+    budget: Budget,
+    *,
+    creates: bool = False,
+) -> Answer:
     settings = login.configuration
-    # The version's place in the path is checked by the setting's pattern.
-    path = f"/services/data/v{settings['api_version']}/sobjects/{settings['object']}"
-    if not settings["external_id_field"]:
-        return path
-    # Never the address: with some ends of it, Salesforce takes the path for another one.
-    name = quote(str(login.user.user_id), safe="")
-    return f"{path}/{settings['external_id_field']}/{name}"
-
-
-def _send(login: Login, method: str, record: dict[str, Any] | None) -> Answer:
-    settings = login.configuration
-
-    def credentials(refresh: bool) -> dict[str, str]:
-        return {
-            "client_id": login.secret("SALESFORCE_CLIENT_ID", refresh=refresh),
-            "client_secret": login.secret("SALESFORCE_CLIENT_SECRET", refresh=refresh),
-        }
-
-    def authorize(refresh: bool) -> dict[str, str]:
-        token = client_credentials_token(
-            _endpoint(settings, "/services/oauth2/token"),
-            credentials,
-            budget=TOKEN,
-            lifetime_seconds=TOKEN_SECONDS,
-            renew=refresh,
-        )
-        return {"Authorization": f"Bearer {token.text}"}
-
+    # An assignment rule would give a record to another owner at each update.
+    assigns = settings["auto_assign"] if creates else "false"
     return send(
         method,
-        _endpoint(settings, _path(login)),
+        org_endpoint(settings, path),
         b"" if record is None else encode(record),
-        budget=WRITE,
+        budget=budget,
         headers={
-            "Sforce-Auto-Assign": settings["auto_assign"].upper()
-            if settings["auto_assign"] in ("true", "false")
-            else settings["auto_assign"],
+            "Sforce-Auto-Assign": assigns.upper() if assigns in ("true", "false") else assigns,
             "Sforce-Duplicate-Rule-Header": (
                 f"allowSave={str(settings['allow_duplicate_save']).lower()}"
             ),
         },
-        authorize=authorize,
+        authorize=lambda refresh: authorization(login, refresh),
         repeatable=method != "POST",
-        busy=_asked_to_wait,
+        busy=asked_to_wait,
         about={"login_id": login.event.id or None},
     )
 
 
-# What the answers mean ----------------------------------------------------------------------------
+def _note(login: Login, effects: Effects, text: str) -> None:
+    """Tell the channel, best effort: the lead is what counts, and alarms tell of errors too."""
+    from cognito_rules.slack import post_message
 
-
-def _asked_to_wait(answer: Answer) -> float | None:
-    code = _error_code(answer)
-    if answer.status == 400 and code == "UNABLE_TO_LOCK_ROW":
-        return 0.5
-    return LIMIT_SECONDS if answer.status == 403 and code == "REQUEST_LIMIT_EXCEEDED" else None
-
-
-def _is_gone(answer: Answer) -> bool:
-    """Say whether a 404 is about the record; one about the external id field says so."""
     try:
-        error = answer.json()[0]
-        code, message = str(error["errorCode"]), str(error.get("message"))
-    except (UpstreamError, LookupError, TypeError, AttributeError):
-        return False
-    return code in ("NOT_FOUND", "ENTITY_IS_DELETED") and "external ID field" not in message
-
-
-def _check(answer: Answer, effects: Effects) -> None:
-    if _usage(answer) > 0.9:
-        effects.warn("salesforce_api_usage_high")
-    if answer.is_success:
-        return
-    code = _error_code(answer)
-    if code in _KNOWN_ALREADY:
-        effects.warn("salesforce_duplicate")
-        return
-    if answer.status in (404, 410):
-        message = f"Salesforce has no such object, external id field or version: {code}"
-        raise UpstreamError(answer.service, message, status=answer.status, code="misconfigured")
-    if answer.status == 400:
-        raise UpstreamError(
-            answer.service,
-            f"Salesforce refused the lead: {code}",
-            status=answer.status,
-            code=f"salesforce_{code.lower()}"[:64],
+        post_message(
+            lambda refresh: login.secret("SLACK_WEBHOOK_URL", refresh=refresh),
+            text,
+            f"{login.event.occurred_at} {login.event.id}",
+            stand_in=login.configuration["stand_in"],
+            budget=NOTE,
+            login_id=login.event.id or None,
         )
-    raise answer.refusal()
+    except (SecretError, UpstreamError):
+        effects.warn("slack_note_lost")
 
 
-def _error_code(answer: Answer) -> str:
-    """Return the code of the first error, such as REQUIRED_FIELD_MISSING; no text of Salesforce."""
-    if answer.is_success:
-        return ""
-    try:
-        code = str(answer.json()[0]["errorCode"])
-    except (UpstreamError, LookupError, TypeError):
-        return str(answer.status)
-    return code if re.fullmatch(r"[A-Z][A-Z_]{1,50}", code) else str(answer.status)
-
-
-def _usage(answer: Answer) -> float:
-    """Return the used part of the day's calls, as ``Sforce-Limit-Info: api-usage=18/15000``."""
-    found = re.search(r"api-usage=(\d+)/(\d+)", answer.headers.get("Sforce-Limit-Info", ""))
-    return int(found[1]) / int(found[2]) if found and int(found[2]) else 0.0
+def _page(settings: Mapping[str, Any], record_id: str) -> str:
+    return f"https://{settings['my_domain']}.my.salesforce.com/{record_id}"

@@ -2,7 +2,8 @@
 
 An entry that reads what an earlier one writes has its message in its own queue like every other,
 and waits there: until the earlier one came to an end, whichever, and for a minute at most. So it
-cannot be lost with the earlier one, and an outage elsewhere delays it by that minute.
+cannot be lost with the earlier one, and an outage elsewhere delays it by that minute. An answer
+that the other system will give later, by a call of its own, is waited for two minutes more.
 
 Items of ``profiles``: ``ENRICHMENT#<sub>#<source>``, which DynamoDB deletes after ``expires_at``.
 Items of ``sessions``: ``answered#<event id>#<entry>``.
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 # From when the message was sent: the earlier entry has its own time and one repetition in it.
 LONGEST_WAIT = 60.0
+# From when the other system said that it will call back.
+LONGEST_PENDING = 120.0
+# What does not take the place of an answer.
+_NO_ANSWER = frozenset({"failed", "pending"})
 _REMEMBERED_SECONDS = 15 * 24 * 3600
 
 
@@ -48,17 +53,28 @@ class SecondHop:
         self._clock = clock
 
     def wait(
-        self, event_id: str, entries: Iterable[str], *, sent_at: float, attempts: int
+        self,
+        event_id: str,
+        entries: Collection[str],
+        *,
+        person: str,
+        sources: Iterable[str],
+        sent_at: float,
+        attempts: int,
     ) -> float | None:
-        """Return the seconds to wait for ``entries``; None when the time has come.
+        """Return the seconds to wait for ``entries``, and for what ``sources`` will say of the
+        person; None when the time has come, or when there is nobody to wait for.
 
         ``sent_at`` is when the message was sent, in seconds since the epoch. The pauses grow: each
         one is a receive of the message, and those are counted.
         """
-        left = sent_at + LONGEST_WAIT - self._clock()
-        if left <= 0 or all(self._has_answered(event_id, entry) for entry in entries):
+        if not entries:
             return None
-        return min(float(2 ** min(attempts, 5)), left)
+        ends = [self._pending_until(person, source) for source in sources]
+        if not all(self._has_answered(event_id, entry) for entry in entries):
+            ends.append(sent_at + LONGEST_WAIT)
+        left = max(ends, default=0.0) - self._clock()
+        return min(float(2 ** min(attempts, 6)), left) if left > 0 else None
 
     def answered(self, event_id: str, entry: str) -> None:
         """Note that an entry came to an end, so that those who wait for it go on."""
@@ -69,16 +85,29 @@ class SecondHop:
         self._client.put_item(TableName=self._sessions, Item=to_item(item))
 
     def keep(self, person: str, effects: Iterable[Effect]) -> None:
-        """Store what rules answered of a person, until it expires."""
+        """Store what rules answered of a person, until it expires.
+
+        That there is no answer, or none yet, takes the place of nothing: the other system may have
+        called back already.
+        """
         now = int(self._clock())
         for effect in effects:
-            item = {
-                "pk": enrichment_key(person, effect["source"]),
-                "known": enrichment_of(effect),
-                "at": now,
-                "expires_at": now + effect["expires_in"],
-            }
-            self._client.put_item(TableName=self._profiles, Item=to_item(item))
+            item = to_item(enrichment_item(person, effect, at=now))
+            if effect["status"] in _NO_ANSWER:
+                self._put_unless_kept(item, now)
+            else:
+                self._client.put_item(TableName=self._profiles, Item=item)
+
+    def _put_unless_kept(self, item: dict[str, Any], now: int) -> None:
+        try:
+            self._client.put_item(
+                TableName=self._profiles,
+                Item=item,
+                ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
+                ExpressionAttributeValues=to_item({":now": now}),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
 
     def enriched(
         self, person: str, sources: Collection[str], request: Mapping[str, Any]
@@ -100,6 +129,11 @@ class SecondHop:
         login["unknown"] = [name for name in login.get("unknown", ()) if name != path]
         return enriched
 
+    def _pending_until(self, person: str, source: str) -> float:
+        item = self._get(self._profiles, enrichment_key(person, source))
+        is_pending = item.get("known", {}).get("status") == "pending"
+        return float(item["at"] + LONGEST_PENDING) if is_pending else 0.0
+
     def _known(self, person: str, source: str) -> Any:
         item = self._get(self._profiles, enrichment_key(person, source))
         # DynamoDB deletes what has expired within days.
@@ -115,7 +149,18 @@ class SecondHop:
         return from_item(found.get("Item", {}))
 
 
+def enrichment_item(person: str, effect: Effect, *, at: int) -> dict[str, Any]:
+    """Return the item of what a ``set_enrichment`` tells of a person from ``at`` on."""
+    return {
+        "pk": enrichment_key(person, effect["source"]),
+        "known": enrichment_of(effect),
+        "at": at,
+        "expires_at": at + effect["expires_in"],
+    }
+
+
 def enrichment_key(person: str, source: str) -> str:
+    """Return the key of what a source says of a person."""
     return f"ENRICHMENT#{person}#{source}"
 
 

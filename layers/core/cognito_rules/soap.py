@@ -18,6 +18,7 @@ from defusedxml.ElementTree import ParseError, fromstring
 
 # With the function's start, or a first call would spend its time on loading it.
 import cognito_rules.transport  # noqa: F401
+from cognito_rules.client_certificate import ClientCertificate
 from cognito_rules.errors import ConfigurationError, UpstreamError
 from cognito_rules.http import IN_LOGIN, Authorize, Endpoint, post
 
@@ -84,6 +85,8 @@ def call(
     action: str,
     header: str = "",
     authorize: Authorize | None = None,
+    client_certificate: ClientCertificate | None = None,
+    ca_bundle: str | None = None,
     seconds: float,
 ) -> Element:
     """Return the Body element of the answer.
@@ -93,6 +96,7 @@ def call(
     body, header : XML inside of the envelope.
     action : the SOAPAction, which is sent in quotes.
     authorize : as for ``http.send``; its first secrets are read before the time begins.
+    client_certificate, ca_bundle : as for ``http.send``.
 
     Raises
     ------
@@ -107,6 +111,8 @@ def call(
         budget=IN_LOGIN.within(seconds),
         headers={"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'},
         authorize=authorize,
+        client_certificate=client_certificate,
+        ca_bundle=ca_bundle,
     )
     if not answer.is_success:
         raise answer.refusal()

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 import ipaddress
+import re
 import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from functools import cache
+from functools import lru_cache
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -28,13 +29,16 @@ from urllib3.exceptions import (
     NewConnectionError,
 )
 from urllib3.util.connection import create_connection
+from urllib3.util.ssl_ import create_urllib3_context
 
+from cognito_rules.client_certificate import ClientCertificate
 from cognito_rules.endpoint import Endpoint, refusal
 from cognito_rules.errors import UpstreamError, UpstreamTimeoutError
 
 _POOL_SIZE = 4
 _PIECE = 16 * 1024
 _USER_AGENT = "cognito-rules/1"
+_OUR_CERTIFICATE = re.compile("ALERT_(.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 
 Exchange = tuple[int, Mapping[str, str], bytes]
 
@@ -52,6 +56,7 @@ def exchange(
     read: float,
     ends: float,
     ca_bundle: str | None,
+    client_certificate: ClientCertificate | None,
     max_bytes: int,
 ) -> Exchange:
     """Send one request and return status, headers and body of the answer, whatever the status.
@@ -62,15 +67,23 @@ def exchange(
     connect, read : seconds, for the connection with its handshake and for each wait for data.
     ends : moment on the monotonic clock at which the answer must be complete.
     ca_bundle : path of a PEM file with the authorities to trust instead of the public ones.
+    client_certificate : what to show to a server that asks who calls.
     max_bytes : size of the largest body, after decompression, that is read.
 
     Raises
     ------
     UpstreamTimeoutError : the request may have been sent, and no whole answer came.
     UpstreamError : nothing was sent (retryable), the endpoint is ``misconfigured`` (its address,
-        its certificate, the bundle), or the answer is too large.
+        either side's certificate, the bundle), or the answer is too large.
     """
-    session = _session(endpoint.allow_private_network)
+    try:
+        session = _session(endpoint.allow_private_network, client_certificate)
+    except ValueError:
+        raise UpstreamError(
+            endpoint.host,
+            "the client certificate and its key are no pair in PEM without a password",
+            code="misconfigured",
+        ) from None
     over = _ends.set(ends)
     try:
         response = session.request(
@@ -125,6 +138,10 @@ def _what_happened(service: str, error: Exception) -> UpstreamError:
             "the certificate is not trusted: for a private authority, set ca_bundle",
             code="misconfigured",
         )
+    if any(_is_of_our_certificate(cause) for cause in causes):
+        return UpstreamError(
+            service, "the service refused the client certificate", code="misconfigured"
+        )
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
         return UpstreamError(service, "the request cannot be made", code="misconfigured")
     not_connected = (NewConnectionError, ConnectTimeoutError)
@@ -135,6 +152,12 @@ def _what_happened(service: str, error: Exception) -> UpstreamError:
     if isinstance(error, requests.exceptions.ReadTimeout):
         return UpstreamTimeoutError(service, "no answer in time")
     return UpstreamTimeoutError(service, "the connection broke off")
+
+
+def _is_of_our_certificate(cause: BaseException) -> bool:
+    """Say whether the other side ended the handshake over who calls (RFC 8446, 6.2)."""
+    reason = cause.reason if isinstance(cause, ssl.SSLError) else None
+    return isinstance(reason, str) and bool(_OUR_CERTIFICATE.search(reason))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -150,26 +173,34 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting += [item for item in nested if isinstance(item, BaseException)]
 
 
-@cache
-def _session(allow_private_network: bool) -> requests.Session:
+# Of a certificate that was replaced, no more than a few are left behind.
+@lru_cache(maxsize=8)
+def _session(
+    allow_private_network: bool, client_certificate: ClientCertificate | None
+) -> requests.Session:
+    context = None
+    if client_certificate is not None:
+        context = create_urllib3_context()
+        client_certificate.load_into(context)
     session = requests.Session()
     # Else .netrc would replace the Authorization header, and variables would name a proxy.
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers.update({"User-Agent": _USER_AGENT, "Accept-Encoding": "gzip"})
-    adapter = _GuardedAdapter(allow_private_network)
+    adapter = _GuardedAdapter(allow_private_network, context)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
 
 
 class _GuardedAdapter(HTTPAdapter):
-    def __init__(self, allow_private_network: bool) -> None:
+    def __init__(self, allow_private_network: bool, context: ssl.SSLContext | None) -> None:
         self._pools = _guarded_pools(allow_private_network)
+        self._context = context
         super().__init__(_POOL_SIZE, _POOL_SIZE, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
 

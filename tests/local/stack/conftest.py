@@ -75,6 +75,7 @@ def deployed(aws: EmbeddedAws, collector: Collector, vendors: Server, oidc: Oidc
         "EnablePusher": "true",
         "PusherChannels": "private-user-{sub},presence-team-{group}",
         "ZendeskSubdomain": "acme",
+        "EnableFullContactWebhook": "true",
         "AllowSelfSignUp": "true",
         "RecordFromCloudTrail": "true",
         "RecordLoginsDays": "1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from boto3.dynamodb.types import TypeSerializer
 
@@ -35,6 +35,13 @@ def consent(stack: Stack, person: Person, *purposes: str) -> None:
         UpdateExpression="SET user_metadata = :values",
         ExpressionAttributeValues={":values": TypeSerializer().serialize(said)},
     )
+
+
+def embedded_url(stack: Stack, url: str) -> str:
+    """Return where the embedded AWS serves a URL of the stack's HTTP API."""
+    parts = urlsplit(url)
+    api = parts.netloc.partition(".")[0]
+    return f"{stack.aws.endpoint}/_aws/execute-api/{api}/$default{parts.path}"
 
 
 def about(person: Person, vendors: Server) -> list[Received]:

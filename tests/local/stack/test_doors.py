@@ -16,6 +16,7 @@ from local.browser import Browser
 from local.sign_in import App
 from local.stack import Person, Stack
 from tests.local.stack.conftest import CHAIN
+from tests.local.stack.outside import embedded_url
 
 PUSHER = {"PUSHER_KEY": "app-key", "PUSHER_SECRET": "app-secret"}
 ZENDESK = {"ZENDESK_SHARED_SECRET": "a shared secret of Zendesk, which is long enough"}
@@ -36,9 +37,7 @@ def open_doors(stack: Stack) -> Iterator[None]:
 
 def url_of(stack: Stack, output: str) -> str:
     """Return where the embedded AWS serves what the stack's output names."""
-    url = urlsplit(stack.outputs[output])
-    api = url.netloc.partition(".")[0]
-    return f"{stack.aws.endpoint}/_aws/execute-api/{api}/$default{url.path}"
+    return embedded_url(stack, stack.outputs[output])
 
 
 def authorize(stack: Stack, channel: str, token: str | None) -> requests.Response:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 
 from local.sign_in import App
 from local.stack import Person, Stack
 from tests.local.stack.conftest import CHAIN, STAFF
-from tests.local.stack.outside import about, consent, put_secrets, stack_name
+from tests.local.stack.outside import about, consent, embedded_url, put_secrets, stack_name
 from tests.loopback import Received, Reply, Server, reply
 from tests.moments import wait_for
 
@@ -43,6 +44,7 @@ rule = "track_leads_salesforce_enriched"
 configuration = { lead_source = "AtData" }
 [[rules]]
 rule = "enrich_profile_fullcontact"
+configuration = { use_webhook = true }
 [[rules]]
 rule = "track_signups_salesforce_enriched"
 configuration = { lead_source = "FullContact" }
@@ -70,12 +72,13 @@ SECRETS = {
 }
 RECORDS = "/services/data/v68.0/sobjects/"
 SOURCES = ("/v5/td", "/v3/person.enrich")
+PROFILE = {"title": "Engineer", "organization": "Acme", "details": {}}
 ROUTES = {
     "/import?strict=1&project_id=42": reply(200, {"code": 200}),
     "/services/oauth2/token": reply(200, {"access_token": "t1"}),
     RECORDS: reply(201, {"id": "00Q", "success": True}),
     "/v5/td": reply(200, {"age": "25-34", "gender": "Female", "household_income": "100k"}),
-    "/v3/person.enrich": reply(200, {"title": "Engineer", "organization": "Acme", "details": {}}),
+    "/v3/person.enrich": reply(200, PROFILE),
 }
 
 
@@ -168,6 +171,29 @@ def test_leads_are_made_without_extras_when_the_sources_fail(
             None,
         )
         assert "\n" not in lead["Description"]
+
+
+def test_a_lead_waits_for_fullcontacts_call_and_has_what_it_says(
+    stack: Stack, app: App, new_person: NewPerson, vendors: Server
+) -> None:
+    person = new_person(groups=[STAFF], given_name="Ann", family_name="Doe")
+    consent(stack, person, "marketing", "enrichment")
+    queued = {"status": 202, "message": "Queued for search."}
+    vendors.routes = ROUTES | {"/v3/person.enrich": reply(202, queued)}
+
+    app.srp(person.username, person.password)
+    [asked] = wait_for(lambda: sent_to("/v3/person.enrich", person, vendors), seconds=60)
+    wait_for(lambda: leads(person, vendors)["AtData"], seconds=60)
+    url = embedded_url(stack, asked.json()["webhookUrl"])
+    called = [requests.post(url, json=PROFILE, timeout=30) for _ in range(2)]
+    wait_for(lambda: leads(person, vendors)["FullContact"], seconds=60)
+    wait_for(lambda: are_through(stack), seconds=30)
+
+    assert [answer.status_code for answer in called] == [204, 404], called[0].text
+    [lead] = leads(person, vendors)["FullContact"]
+    assert (lead["Title"], lead["Company"]) == ("Engineer", "Acme")
+    # Whoever does not know the nonce is nobody.
+    assert requests.post(url[:-43] + "A" * 43, json=PROFILE, timeout=30).status_code == 404
 
 
 def test_nobody_is_looked_up_who_agreed_to_leads_only(

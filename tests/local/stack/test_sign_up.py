@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from uuid import uuid4
 
 import pytest
@@ -19,7 +20,10 @@ REFUSED = "PreSignUp failed with error access_denied: {}."
 
 
 @pytest.fixture(scope="module", autouse=True)
-def chain(stack: Stack, app: App) -> Iterator[None]:
+def chain(stack: Stack, app: App, oidc: OidcProvider) -> Iterator[None]:
+    oidc.set_person("regular", {"email": "regular@example.com"})
+    with pytest.raises(SignInRefused, match="You do not have access"):
+        app.federated("Partner", "regular")  # by the other tests' chain, which takes the account
     stack.use_chain(f"""
 [applications.{app.client_id}]
 name = "everything"
@@ -36,7 +40,14 @@ configuration = {{ providers = ["Partner"] }}
 placement = "inline"
 """)
     yield
+    name_provider(stack, [])
     stack.use_chain(CHAIN)
+
+
+def name_provider(stack: Stack, identifiers: list[str]) -> None:
+    stack.aws.client("cognito-idp").update_identity_provider(
+        UserPoolId=stack.pool_id, ProviderName="Partner", IdpIdentifiers=identifiers
+    )
 
 
 def sign_up(app: App, domain: str) -> str:
@@ -98,11 +109,19 @@ def test_a_first_social_sign_in_is_refused_and_no_account_is_left(
     assert not exists(stack, "newcomer@example.com")
 
 
-def test_a_known_social_user_goes_on(stack: Stack, app: App, oidc: OidcProvider) -> None:
-    oidc.set_person("regular", {"email": "regular@example.com"})
-    stack.use_chain("")
-    assert app.federated("Partner", "regular").id_token
+def test_a_broken_rule_refuses_the_account(stack: Stack, app: App) -> None:
+    broken = code(
+        stack, "allow_email_domains", "def rule(event, context):\n    raise KeyError('x')"
+    )
 
+    with broken, pytest.raises(ClientError) as refused:
+        sign_up(app, "example.com")
+
+    assert "try_again: Sign-in is unavailable right now." in str(refused.value)
+
+
+def test_a_known_social_user_goes_on(stack: Stack, app: App) -> None:
+    assert exists(stack, "regular@example.com")
     stack.use_chain(f"""
 [applications.{app.client_id}]
 name = "everything"
@@ -122,9 +141,7 @@ def test_a_provider_vouches_for_the_domains_that_are_its_identifiers(
 ) -> None:
     for name, domain in (("ours", "partner.example"), ("theirs", "elsewhere.example")):
         oidc.set_person(name, {"email": f"{name}@{domain}"})
-    stack.aws.client("cognito-idp").update_identity_provider(
-        UserPoolId=stack.pool_id, ProviderName="Partner", IdpIdentifiers=["Partner.example", "p"]
-    )
+    name_provider(stack, ["Partner.example", "p"])
     stack.use_chain("""
 [[rules]]
 rule = "connection_domain_match"
@@ -139,18 +156,26 @@ configuration = { source = "idp_identifiers", connections = {}, message = "Not f
     assert not exists(stack, "theirs@elsewhere.example")
 
 
-def test_a_broken_rule_refuses_the_account(stack: Stack, app: App) -> None:
-    stack.use_chain("""
-[[rules]]
-rule = "allow_email_domains"
-when = { applications = ["*"] }
-configuration = { domains = ["example.com"] }
-""")
-    broken = code(
-        stack, "allow_email_domains", "def rule(event, context):\n    raise KeyError('x')"
-    )
+def test_only_a_chain_that_is_about_sign_ups_replaces_their_function(stack: Stack) -> None:
+    """How ``use_chain`` saves starts; what decides a sign-up is shown by all the others here."""
 
-    with broken, pytest.raises(ClientError) as refused:
-        sign_up(app, "example.com")
+    def versions() -> tuple[str, str]:
+        client = stack.aws.client("lambda")
+        names = (stack.outputs["LoginFunctionAlias"], stack.outputs["SignUpFunctionAlias"])
+        login, sign_up = (
+            client.get_alias(FunctionName=name.rpartition(":")[0], Name=name.rpartition(":")[2])
+            for name in names
+        )
+        return login["FunctionVersion"], sign_up["FunctionVersion"]
 
-    assert "try_again: Sign-in is unavailable right now." in str(refused.value)
+    rule = '[[rules]]\nrule = "{}"\nwhen = {{ applications = ["*"] }}\nconfiguration = {}\n'
+    for_logins = rule.format("require_group", '{ groups = ["anybody"] }')
+    for_both = for_logins + rule.format("allow_email_domains", '{ domains = ["example.com"] }')
+    seen = []
+    for document in (CHAIN, for_logins, for_both, for_logins, CHAIN):
+        stack.use_chain(document)
+        seen.append(versions())
+
+    logins, sign_ups = zip(*seen, strict=True)
+    assert len(set(logins)) == 5
+    assert [later == earlier for earlier, later in pairwise(sign_ups)] == [True, False, False, True]

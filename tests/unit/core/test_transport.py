@@ -1,16 +1,24 @@
+import contextlib
 import gzip
+import os
 import socket
+import ssl
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from cognito_rules import UpstreamError
+from cognito_rules.client_certificate import ClientCertificate
 from cognito_rules.errors import UpstreamTimeoutError
 from cognito_rules.http import Budget, Endpoint, post, post_json
 from tests.loopback import Reply, Server, at, self_signed, serving
 from tests.moments import ends_soon
+
+HAS_MEMORY_FILES = hasattr(os, "memfd_create")
 
 # As AFTER_LOGIN, at the pace of a test.
 QUICK = Budget(2.0, connect=0.3, read=0.3, tries=3, base=0.01, cap=0.05, least=0.05)
@@ -133,6 +141,145 @@ def test_a_private_authority_is_trusted_by_its_bundle(tmp_path: Path) -> None:
         answer = post(at(server), b"{}", budget=QUICK, ca_bundle=str(bundle))
 
     assert answer.is_success
+
+
+# -- a client certificate --------------------------------------------------------------------------
+
+
+def pair(pem: Path) -> ClientCertificate:
+    """Return what a secret would hold of a PEM file with a certificate and its key."""
+    certificate, begin, key = pem.read_text().partition("-----BEGIN PRIVATE KEY-----")
+    return ClientCertificate(certificate, begin + key)
+
+
+def files_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Let ``folder`` take what is written for a while; return what is in it when one is loaded."""
+    found: list[Path] = []
+    load = ssl.SSLContext.load_cert_chain
+
+    def loading(context: ssl.SSLContext, *args: Any, **options: Any) -> None:
+        found.extend(folder.iterdir())
+        load(context, *args, **options)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", loading)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("has_files_in_memory", "written"),
+    [
+        pytest.param(
+            True, 0, id="Linux", marks=pytest.mark.skipif(not HAS_MEMORY_FILES, reason="no Linux")
+        ),
+        pytest.param(False, 2, id="another system"),
+    ],
+)
+def test_a_service_that_asks_who_calls_is_told_and_no_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_files_in_memory: bool, written: int
+) -> None:
+    folder = tmp_path / "written"
+    folder.mkdir()
+    server_pem, client_pem = self_signed(tmp_path), self_signed(tmp_path, "robot")
+    with serving(server_pem, callers=client_pem) as server:
+        if not has_files_in_memory:
+            monkeypatch.delattr(os, "memfd_create", raising=False)
+        while_loading = files_of(folder, monkeypatch)
+        before = open_files()
+
+        answer = post(
+            at(server),
+            b"{}",
+            budget=QUICK,
+            ca_bundle=str(server_pem),
+            client_certificate=pair(client_pem),
+        )
+
+        assert answer.is_success
+        assert [received.caller for received in server.received] == ["robot"]
+        assert (len(while_loading), list(folder.iterdir())) == (written, [])
+        assert not any("pem" in name for name in open_files() - before)
+
+
+def open_files() -> set[str]:
+    """Return what this process has open, where the system tells."""
+    names = set()
+    for number in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            names.add(str(number.readlink()))
+    return names
+
+
+def test_two_callers_have_connections_of_their_own(tmp_path: Path) -> None:
+    server_pem, first, second = (self_signed(tmp_path, name) for name in ("s", "one", "two"))
+    both = tmp_path / "both.pem"
+    both.write_text(pair(first).certificate + pair(second).certificate)
+
+    with serving(server_pem, callers=both) as server:
+        for pem in (first, second, first):
+            post(
+                at(server),
+                b"{}",
+                budget=QUICK,
+                ca_bundle=str(server_pem),
+                client_certificate=pair(pem),
+            )
+
+        assert [received.caller for received in server.received] == ["one", "two", "one"]
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("shows", [True, False], ids=["another's certificate", "none"])
+def test_who_is_refused_as_a_caller_is_told(tmp_path: Path, shows: bool) -> None:
+    server_pem, known, stranger = (self_signed(tmp_path, name) for name in ("s", "known", "x"))
+
+    with serving(server_pem, callers=known) as server:
+        with pytest.raises(UpstreamError, match="client certificate") as caught:
+            post(
+                at(server),
+                b"{}",
+                budget=QUICK,
+                ca_bundle=str(server_pem),
+                client_certificate=pair(stranger) if shows else None,
+            )
+
+        assert (caught.value.code, caught.value.retryable) == ("misconfigured", False)
+        assert server.received == []
+
+
+def test_showing_a_certificate_does_not_trust_the_other_side(tmp_path: Path) -> None:
+    server_pem, client_pem = self_signed(tmp_path), self_signed(tmp_path, "robot")
+
+    with serving(server_pem, callers=client_pem) as server:
+        with pytest.raises(UpstreamError, match="ca_bundle"):
+            post(at(server), b"{}", budget=QUICK, client_certificate=pair(client_pem))
+
+        assert server.received == []
+
+
+@pytest.mark.parametrize("fault", ["another key", "no PEM", "a locked key", "a half character"])
+def test_a_pair_that_is_none(server: Server, tmp_path: Path, fault: str) -> None:
+    good, other = (pair(self_signed(tmp_path, name)) for name in ("one", "two"))
+    key = serialization.load_pem_private_key(good.private_key.encode(), None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"word"),
+    )
+    texts = {
+        "another key": other.private_key,
+        "no PEM": "no key",
+        "a locked key": locked.decode(),
+        "a half character": "\ud800",
+    }
+
+    shown = ClientCertificate(good.certificate, texts[fault])
+
+    with pytest.raises(UpstreamError, match="no pair") as caught:
+        post(at(server), b"{}", budget=QUICK, client_certificate=shown)
+
+    assert (caught.value.code, server.received) == ("misconfigured", [])
+    assert texts[fault] not in f"{caught.value!r} {shown!r}"
 
 
 def test_a_bundle_that_is_missing(server: Server, tmp_path: Path) -> None:

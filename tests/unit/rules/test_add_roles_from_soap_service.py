@@ -13,7 +13,7 @@ from cognito_rules.login import Login
 from cognito_rules.testing import a_login
 from functions.add_roles_from_soap_service.app import rule
 from tests.deliveries import through_lambdas_door
-from tests.loopback import Reply, Server, serving
+from tests.loopback import Reply, Server, self_signed, serving
 from tests.moments import SILENCE, ends_soon
 
 SAMPLE = json.loads(Path("events/add_roles_from_soap_service.json").read_text())
@@ -68,12 +68,17 @@ def settings(service: Server, **changes: Any) -> dict[str, Any]:
     }
 
 
-def ask(service: Server, user: dict[str, Any] | None = None, **changes: Any) -> Effects:
+def ask(
+    service: Server,
+    user: dict[str, Any] | None = None,
+    secrets: dict[str, str] = SECRETS,
+    **changes: Any,
+) -> Effects:
     login = a_login(
         user=ANN | (user or {}),
         authorization=NONE,
         configuration=settings(service, **changes),
-        secrets=SECRETS,
+        secrets=secrets,
     )
     return rule.decide(login)
 
@@ -223,6 +228,25 @@ def test_ws_security(service: Server) -> None:
     assert token.findtext(f"{WSSE}Username") == "robot"
     assert token.findtext(f"{WSSE}Password") == "pass<word"
     assert "authorization" not in received.headers
+
+
+def test_a_client_certificate_takes_the_place_of_a_password(tmp_path: Path) -> None:
+    authority, robot = self_signed(tmp_path), self_signed(tmp_path, "robot")
+    certificate, begin, key = robot.read_text().partition("-----BEGIN PRIVATE KEY-----")
+    secrets = {"SOAP_CERTIFICATE": certificate, "SOAP_PRIVATE_KEY": begin + key}
+
+    with serving(authority, callers=robot) as service:
+        service.replies = [answered("admin")]
+        given: dict[str, Any] = {"authentication": "certificate", "ca_bundle": str(authority)}
+        effects = ask(service, secrets=secrets, **given)
+        refused = ask(service, secrets=secrets | {"SOAP_PRIVATE_KEY": "word"}, **given)
+
+    assert claim_of(effects) == ["admin"]
+    [received] = service.received
+    assert received.caller == "robot"
+    assert "authorization" not in received.headers
+    assert refused.denied_with == "roles_unavailable"
+    assert refused.warnings == ["roles_unavailable:misconfigured"]
 
 
 def test_a_service_that_asks_for_no_password_gets_none(service: Server) -> None:

@@ -150,6 +150,15 @@ def test_a_uri_with_a_mistake_is_misconfigured(database: MongoServer) -> None:
     assert effects.warnings == ["enrichment_unavailable:misconfigured"]
 
 
+def test_a_uri_without_a_password_says_what_it_needs(database: MongoServer) -> None:
+    uri = f"{database.uri}&authSource=%24external&authMechanism=MONGODB-AWS"
+
+    with pytest.raises(UpstreamError, match="pymongo-auth-aws in a layer") as caught:
+        client.find_documents(uri, "d", "c", {"cognito_sub": "u1"}, ["tier"], seconds=5.0)
+
+    assert caught.value.code == "misconfigured"
+
+
 def test_a_secret_that_is_missing_is_a_failure_like_others() -> None:
     def no_secret(name: str, refresh: bool) -> str:
         raise SecretError(name, f"the secret holds no text for {name}")

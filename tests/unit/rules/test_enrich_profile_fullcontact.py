@@ -1,24 +1,31 @@
 import json
+import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from cognito_rules import ConfigurationError, UpstreamError
+from cognito_rules import ConfigurationError, UpstreamError, paid_calls
+from cognito_rules.dynamodb_json import from_item
+from cognito_rules.errors import StoreError
+from cognito_rules.late_answers import EXPECT_SECONDS, NONCE_SECONDS, late_answers
 from cognito_rules.login import Login
+from cognito_rules.paid_calls import COUNT_SECONDS
 from functions.enrich_profile_fullcontact.app import rule
-from tests.deliveries import a_delivery, facts_of, through_lambdas_door, with_rotated
+from tests.deliveries import LOGIN_ID, a_delivery, facts_of, through_lambdas_door, with_rotated
 from tests.log_lines import log_lines
 from tests.loopback import Reply, Server, reply, serving
+from tests.unit.core.tables import error, operations
 
 # An address that is not verified is unknown to an enrichment rule, and so keeps it from running. So
 # does a missing consent, and that nobody waits for the answer: all three are decided in the login.
 
 SAMPLE = json.loads(Path("events/enrich_profile_fullcontact.json").read_text())
 SECRETS = {"FULLCONTACT_API_KEY": "key-1"}
-USER = {"email": "ann@acme.test", "enrichment": {}}
+USER = {"email": "ann@acme.test", "user_id": "sub-1", "enrichment": {}}
 PROFILE = {
     "fullName": "Ann Doe",
     "ageRange": None,
@@ -108,7 +115,7 @@ def test_the_request_is_one_of_the_vendors_reference(
     assert sent.headers.get("reporting-key") == settings.get("reporting_key")
 
 
-@pytest.mark.parametrize("status", ["found", "none", "failed"])
+@pytest.mark.parametrize("status", ["found", "none", "failed", "pending"])
 def test_nobody_is_paid_for_while_an_answer_is_kept(fullcontact: Server, status: str) -> None:
     kept = {"fullcontact": {"status": status}}
 
@@ -215,6 +222,103 @@ def test_an_answer_that_would_come_later_is_not_waited_for(fullcontact: Server) 
 
     assert effects.items == [enrichment("failed", seconds=DAY)]
     assert (effects.warnings, len(fullcontact.received)) == (["fullcontact_queued"], 1)
+
+
+# -- answers that come later, by FullContact's own call --------------------------------------------
+
+CALLBACKS = "https://a1b2.execute-api.eu-west-1.amazonaws.com/webhooks/fullcontact"
+LATER = {"use_webhook": True, "webhook_url": CALLBACKS}
+
+
+@pytest.fixture
+def tables(amazon: Server, aws_environment: pytest.MonkeyPatch) -> Iterator[Server]:
+    aws_environment.setenv("SESSIONS_TABLE", "sessions")
+    aws_environment.setenv("PROFILES_TABLE", "profiles")
+    for made in (late_answers, paid_calls._calls):
+        made.cache_clear()
+    yield amazon
+    for made in (late_answers, paid_calls._calls):
+        made.cache_clear()
+
+
+def test_fullcontact_may_call_later_and_is_known_by_what_it_is_told(
+    fullcontact: Server, tables: Server
+) -> None:
+    fullcontact.replies = [reply(202, {"status": 202, "message": "Queued for search."})]
+
+    effects = rule.decide(ask(fullcontact, LATER))
+
+    assert effects.items == [enrichment("pending", seconds=DAY)]
+    [sent] = fullcontact.received
+    Draft202012Validator(REQUEST).validate(sent.json())
+    base, _, nonce = sent.json()["webhookUrl"].rpartition("/")
+    assert (base, len(nonce)) == (CALLBACKS, 43)
+    assert operations(tables) == ["UpdateItem", "PutItem"]
+    put = tables.received[1]
+    item = from_item(put.json()["Item"])
+    assert item.pop("expires_at") == pytest.approx(time.time() + NONCE_SECONDS, abs=60)
+    assert item == {
+        "pk": f"webhook#{sha256(nonce.encode()).hexdigest()}",
+        "person": "sub-1",
+        "login_id": LOGIN_ID,
+        "source": "fullcontact",
+        "kept": {"fields": ["title", "organization", "location", "linkedin"], "ttl_days": 90},
+    }
+    assert nonce not in str(put.body)
+
+
+def test_no_two_calls_are_known_by_the_same(fullcontact: Server, tables: Server) -> None:
+    for _ in range(2):
+        rule.decide(ask(fullcontact, LATER))
+
+    assert len({sent.json()["webhookUrl"] for sent in fullcontact.received}) == 2
+
+
+def test_nobody_is_asked_whose_answer_could_not_be_told_apart(
+    fullcontact: Server, tables: Server
+) -> None:
+    tables.decide = lambda received: (
+        error("AccessDeniedException") if "PutItem" in received.headers["x-amz-target"] else None
+    )
+
+    with pytest.raises(StoreError) as caught:
+        rule.decide(ask(fullcontact, LATER))
+
+    assert (caught.value.retryable, fullcontact.received) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        pytest.param(
+            reply(200, PROFILE),
+            enrichment("found", {"title": "Engineer", "organization": "Acme"}),
+            id="known at once",
+        ),
+        pytest.param(reply(404, {"status": 404}), enrichment("none"), id="nobody"),
+    ],
+)
+def test_an_answer_that_is_there_is_not_waited_for(
+    fullcontact: Server, tables: Server, answer: Reply, kept: dict[str, Any]
+) -> None:
+    fullcontact.replies = [answer]
+
+    assert rule.decide(ask(fullcontact, LATER)).items == [kept]
+
+
+def test_all_that_it_waits_for_fits_into_the_rules_time() -> None:
+    limits = {setting.name: setting.schema for setting in rule.manifest.settings.settings}
+    asked_twice = 2 * limits["timeout_ms"]["maximum"]
+
+    assert asked_twice + 1000 * (COUNT_SECONDS + EXPECT_SECONDS) <= rule.manifest.timeout_ms
+
+
+def test_without_an_endpoint_nobody_can_call() -> None:
+    with pytest.raises(ConfigurationError, match="EnableFullContactWebhook=true"):
+        rule.configure({"use_webhook": True}, {})
+
+
+# -- refusals --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
