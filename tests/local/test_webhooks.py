@@ -224,6 +224,13 @@ def test_an_answer_that_is_kept_is_not_replaced(tables: Tables, status: str) -> 
     assert tables.known == {"status": status}
 
 
+def test_nothing_is_kept_of_somebody_who_was_deleted_since(tables: Tables) -> None:
+    nonce = tables.answers.expect(ASKED)
+    tables.client.put_item(TableName=tables.name, Item={"pk": {"S": "FORGOTTEN#p1"}})
+
+    assert (tables.call(nonce), tables.known) == (404, None)
+
+
 @pytest.mark.parametrize("status", ["pending", "failed"])
 def test_no_answer_is(tables: Tables, status: str) -> None:
     tables.keep(status)
