@@ -20,20 +20,30 @@ class Account:
     def __init__(self, stack: DeployedStack, name: str) -> None:
         missing = f"{stack.name} is no stack of Cognito Rules."
         self._cognito = stack.client("cognito-idp")
+        pool = stack.output("UserPoolId", otherwise=missing)
+        is_sub = _SUB.fullmatch(name) is not None
         self._who = {
-            "UserPoolId": stack.output("UserPoolId", otherwise=missing),
-            "Username": name,
+            "UserPoolId": pool,
+            "Username": (self._username_of(pool, name) if is_sub else None) or name,
         }
         found = self._found()
         self.exists = found is not None
         attributes = {a["Name"]: a["Value"] for a in (found or {}).get("UserAttributes", [])}
-        if not self.exists and not _SUB.fullmatch(name):
+        if not self.exists and not is_sub:
             stop(f"The pool has no {name}: of an account that is gone, give the sub.")
         self.sub = attributes.get("sub", name)
+        if is_sub and self.sub != name:
+            stop(f"{name} is nobody's sub, but the user name of {self.sub}: give that one.")
         verified = attributes.get("email_verified") == "true"
         self.email = attributes.get("email") if verified else None
         if found is not None:
             self._who["Username"] = found["Username"]
+
+    def _username_of(self, pool: str, sub: str) -> str | None:
+        """Return whose sub it is: of people from identity providers, AdminGetUser takes no sub."""
+        with one_line_errors():
+            found = self._cognito.list_users(UserPoolId=pool, Filter=f'sub = "{sub}"', Limit=1)
+        return found["Users"][0]["Username"] if found["Users"] else None
 
     def _found(self) -> Any:
         missing = self._cognito.exceptions.UserNotFoundException
