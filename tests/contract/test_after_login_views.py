@@ -10,13 +10,11 @@ import pytest
 
 from cognito_rules.announcement import build_announcement
 from cognito_rules.chain import Entry
-from cognito_rules.consent import DEFAULT_CONSENT
 from cognito_rules.fields import FIELDS, OPEN_MAPS, Facts, Path
 from cognito_rules.manifest import Manifest
 from tests.contract.stack_template import AFTER_LOGIN, MANIFESTS
 
 PURPOSES = ("security", "analytics", "marketing", "enrichment", "operations")
-ASKED = [purpose for purpose, asks in DEFAULT_CONSENT.items() if asks != "off"]
 # What frames a view, and a request; everything else in them is of the login.
 VIEW_KEYS = {"event_id", "rule", "deliveries"}
 FOR_DELIVER = {"once", "waits_for", "needed_by", "sources"}
@@ -93,11 +91,11 @@ def test_a_request_holds_no_field_that_the_rule_did_not_declare(name: str, event
     assert undeclared == []
 
 
-@pytest.mark.parametrize("name", [name for name in AFTER_LOGIN if MANIFESTS[name].purpose in ASKED])
-def test_whose_consent_is_read_again_at_a_replay_is_known(name: str) -> None:
-    # By the rule, or by deliver, which is told who the person is for what it keeps of them.
+@pytest.mark.parametrize("name", [n for n in AFTER_LOGIN if MANIFESTS[n].purpose != "security"])
+def test_deliver_knows_whose_consent_is_read_again_and_who_is_told_of_no_more(name: str) -> None:
     views = [view_of(name, event_type) for event_type in MANIFESTS[name].events]
-    assert MANIFESTS[name].can_read("user.user_id") or all("person" in view for view in views)
+
+    assert all("person" in view for view in views)
 
 
 def test_the_walk_finds_what_is_not_declared() -> None:

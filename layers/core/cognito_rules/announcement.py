@@ -139,12 +139,20 @@ def _views(event: Facts, entries: list[Entry], facts: Facts) -> dict[str, dict[s
         )
         view = views.setdefault(rule, {"event_id": event["id"], "rule": rule, "deliveries": []})
         about = _about(entry, entries[:index], entries[index + 1 :])
-        if about or entry.manifest.enriches or entry.manifest.forgets:
+        if about or entry.manifest.enriches or not _outlives_the_person(entry):
             # For what is kept of the person, and to tell of nobody who was deleted since, which no
             # rule needs to be told.
             view["person"] = lookup(facts, ("user", "user_id"))
         view["deliveries"].append({"entry": entry.id, "request": request, **about})
     return views
+
+
+def _outlives_the_person(entry: Entry) -> bool:
+    """Say whether the entry is told of logins of somebody who was deleted since.
+
+    A record of security is: or who broke in would delete the account, to be in none.
+    """
+    return entry.manifest.purpose == "security" and not entry.manifest.forgets
 
 
 def _about(entry: Entry, before: list[Entry], after: list[Entry]) -> dict[str, Any]:

@@ -374,6 +374,23 @@ def test_an_entry_can_run_once_though_its_rule_does_not() -> None:
     assert found["views"]["tell"]["person"] == "u1"
 
 
+@pytest.mark.parametrize(
+    ("purpose", "forget_reads", "person"),
+    [
+        pytest.param("operations", [], "u1", id="nobody hears of who was deleted"),
+        pytest.param("security", [], None, id="but records of security"),
+        pytest.param("security", ["user.user_id"], "u1", id="that cannot forget anybody"),
+    ],
+)
+def test_deliver_is_told_who_it_is(
+    purpose: str, forget_reads: list[str], person: str | None
+) -> None:
+    found = announce(*entries(listener(purpose=purpose, forget_reads=forget_reads)))
+
+    assert found["views"]["tell"].get("person") == person
+    assert view_of(found) == {"now": OCCURRED_AT, "unknown": []}
+
+
 def test_an_entry_can_run_every_time_though_its_rule_does_not() -> None:
     found = announce(*entries(lead(), lead={"once_per_user": False}))
 
