@@ -153,12 +153,12 @@ def callback_url(login: Login, base: str, source: str, kept: Mapping[str, Any]) 
 @cache
 def late_answers() -> LateAnswers:
     """Return those of this function's tables."""
-    from cognito_rules.aws import Aws  # imports botocore
+    from cognito_rules.aws import function_aws  # imports botocore
 
     sessions, profiles = os.environ.get("SESSIONS_TABLE"), os.environ.get("PROFILES_TABLE")
     if not sessions or not profiles:
         raise ConfigurationError("SESSIONS_TABLE and PROFILES_TABLE are set in template.yaml")
-    return LateAnswers(Aws(), sessions=sessions, profiles=profiles)
+    return LateAnswers(function_aws(), sessions=sessions, profiles=profiles)
 
 
 def _key(nonce: str) -> str:
