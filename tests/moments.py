@@ -21,9 +21,16 @@ def ends_soon(seconds: float = SOON) -> Iterator[None]:
 
 
 def wait_for[T](condition: Callable[[], T], *, seconds: float = 2 * SOON) -> T:
-    """Return what ``condition`` returns as soon as it is true; fail after ``seconds``."""
+    """Return what ``condition`` returns as soon as it is true; fail after ``seconds``.
+
+    Between two looks a condition rests four times as long as it took, half a second at most: one
+    that asks the emulator would take from it the time in which it does what is waited for.
+    """
     ends = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < ends, "it did not happen in time"
-        time.sleep(0.02)
-    return found
+    while True:
+        began = time.monotonic()
+        if found := condition():
+            return found
+        looked = time.monotonic()
+        assert looked < ends, "it did not happen in time"
+        time.sleep(min(max(0.02, 4 * (looked - began)), 0.5))

@@ -131,7 +131,8 @@ def _facts(rule: Manifest) -> Iterator[str]:
     if rule.purpose:
         yield f"- Its purpose is {rule.purpose}: {_CONSENT[DEFAULT_CONSENT[rule.purpose]]}."
     if rule.once_per_user:
-        yield "- Runs once for each person, for ever."
+        unless = f", unless `{rule.once_unless}` is true" if rule.once_unless else ""
+        yield f"- Runs once for each person, for ever{unless}."
     if rule.imported_markers:
         markers = _codes(".".join(marker) for marker in rule.imported_markers)
         yield f"- Where it runs once for each person: not for those who bring {markers}."

@@ -14,7 +14,8 @@ def rule(login: Login, effects: Effects) -> None:
     id, so a delivery that is made twice finds the lead that is there.
 
     Reads:  ``login.event``, ``login.user`` (user_id, email, which is verified or unknown, name,
-            given_name, family_name, phone_number, created_at, user_metadata.company),
+            given_name, family_name, phone_number, created_at, user_metadata.company,
+            app_metadata.recordedAsLead),
             ``login.client.name``, ``login.connection.name``, ``login.request.geoip.country_code``.
     Writes: nothing.
     Source: Auth0 rules, "creates-lead-salesforce"; see ``cognito_rules.salesforce_lead``.

@@ -1,5 +1,6 @@
 """Ask AtData, formerly TowerData, about a person, for the rules that come after."""
 
+from dataclasses import replace
 from hashlib import md5, sha1
 from typing import Any
 from urllib.parse import urlencode
@@ -72,11 +73,12 @@ def _ask(login: Login) -> Answer:
 
 def _get(login: Login, key: str) -> Answer:
     query = {**_identity(login), "api_key": key}
+    read = login.configuration["timeout_ms"] / 1000
     return send(
         "GET",
         _endpoint(login.configuration, urlencode(query)),
         b"",
-        budget=AFTER_LOGIN.within(5.0),  # twice, when the key was rotated
+        budget=replace(AFTER_LOGIN.within(5.0), read=read),  # twice, when the key was rotated
         repeatable=True,
         about={"login_id": login.event.id or None},
     )

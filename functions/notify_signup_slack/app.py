@@ -1,19 +1,17 @@
 """Tell a Slack channel of each sign-up."""
 
 import re
+from hashlib import sha256
 from typing import Any
 
 from cognito_rules import ConfigurationError, Effects, Login, UpstreamError, lambda_rule
 from cognito_rules.endpoint import vendor_endpoint
-from cognito_rules.http import AFTER_LOGIN, Answer, encode
+from cognito_rules.http import AFTER_LOGIN
+from cognito_rules.pace import pace_of
 from cognito_rules.people import check_cutoff, is_account_older
-from cognito_rules.webhook import post_to_webhook
+from cognito_rules.slack import HOSTS, escaped, post_message
 
-HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
 PLACEHOLDER = re.compile(r"\{([a-z_]*)\}")
-# Of Slack's limits for a text block; nobody's name needs more.
-MAX_VALUE = 200
-MAX_TEXT = 3000
 
 
 @lambda_rule
@@ -22,11 +20,12 @@ def rule(login: Login, effects: Effects) -> None:
     sign-up, or the first login of an account that somebody else made.
 
     Once for each person, for ever, is promised by the delivery. Slack drops no duplicates: after a
-    timeout a message may be there twice, with the same id below it.
+    timeout a message may be there twice, with the same id below it. Above ``max_per_minute`` the
+    channel gets one message after the minute, with the number of all the others.
 
     Reads:  ``login.event``, ``login.user`` (user_id, name, email, created_at),
             ``login.client.name``, ``login.connection.name``.
-    Writes: nothing.
+    Writes: nothing; a count of the minute's messages.
     Source: Auth0 rules, "slack"; Slack docs, "Sending messages using incoming webhooks" and
             "Formatting text" (escaping).
     """
@@ -35,16 +34,28 @@ def rule(login: Login, effects: Effects) -> None:
     if is_account_older(login, login.configuration["sign_up_cutoff"]):
         effects.warn("account_older_than_cutoff")
         return
-    answer = post_to_webhook(
+    settings = login.configuration
+    turn = pace_of(key_of(settings), str(login.event.id), settings["max_per_minute"])
+    if turn.wait:
+        message = "the one message for all who sign up in this minute is sent after it"
+        # A second more than a clock elsewhere, and than SQS, which counts whole ones.
+        later = turn.wait + 1
+        raise UpstreamError(
+            HOSTS[0], message, retryable=True, retry_after=later, code="waits_for_digest"
+        )
+    # A digest of one is that one's own message.
+    is_digest = turn.told > 1
+    if not turn.is_shown and not turn.told:
+        effects.warn("counted_in_digest")
+        return
+    post_message(
         lambda refresh: login.secret("SLACK_WEBHOOK_URL", refresh=refresh),
-        encode(_message(login)),
-        hosts=HOSTS,
-        stand_in=login.configuration["stand_in"],
+        f"{turn.told} more sign-ups" if is_digest else _text(login),
+        f"{login.event.occurred_at} {login.event.id}",
+        stand_in=settings["stand_in"],
         budget=AFTER_LOGIN.within(5.5),  # twice, when the webhook was changed
-        repeatable=True,
-        about={"login_id": login.event.id or None},
+        login_id=login.event.id or None,
     )
-    _check(answer)
 
 
 @rule.check
@@ -57,7 +68,13 @@ def check(configuration: dict[str, Any]) -> None:
     vendor_endpoint(HOSTS[0], "/", stand_in=configuration["stand_in"])
 
 
-def _message(login: Login) -> dict[str, Any]:
+def key_of(settings: dict[str, Any]) -> str:
+    """Return what tells entries apart that announce the same sign-up, each in its own words."""
+    words = f"{settings['template']}\n{settings['mask_email']}"
+    return f"notify_signup_slack#{sha256(words.encode()).hexdigest()[:16]}"
+
+
+def _text(login: Login) -> str:
     values = {
         "name": login.user.name,
         "email": _email(login),
@@ -67,18 +84,9 @@ def _message(login: Login) -> dict[str, Any]:
     }
 
     def replace(match: re.Match[str]) -> str:
-        return _escaped(str(values[match[1]] or "unknown"))
+        return escaped(str(values[match[1]] or "unknown"))
 
-    text = PLACEHOLDER.sub(replace, login.configuration["template"])[:MAX_TEXT]
-    note = f"{login.event.occurred_at} {login.event.id}"
-    return {
-        # What notifications show; the blocks are what the channel shows.
-        "text": text,
-        "blocks": [
-            {"type": "section", "text": {"type": "plain_text", "text": text}},
-            {"type": "context", "elements": [{"type": "plain_text", "text": note}]},
-        ],
-    }
+    return PLACEHOLDER.sub(replace, login.configuration["template"])
 
 
 def _email(login: Login) -> str:
@@ -87,24 +95,3 @@ def _email(login: Login) -> str:
         return email
     local, sign, domain = email.rpartition("@")
     return f"{local[:1]}***@{domain}" if sign else "***"
-
-
-def _escaped(value: str) -> str:
-    """Return what a person typed so that it pings nobody and forges no link."""
-    line = " ".join(value.split())[:MAX_VALUE]
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _check(answer: Answer) -> None:
-    """Raise unless Slack took the message; its words for a refusal are codes."""
-    words = answer.body[:60].decode("ascii", "replace").strip()
-    if answer.is_success and words == "ok":
-        return
-    if answer.is_success:
-        message = "the answer is not that of Slack"
-        raise UpstreamError(
-            answer.service, message, status=answer.status, retryable=True, code="upstream_protocol"
-        )
-    code = words if re.fullmatch(r"[a-z_]+", words) else str(answer.status)
-    message = f"Slack refused the message: {code}"
-    raise UpstreamError(answer.service, message, status=answer.status, code=f"slack_{code}")

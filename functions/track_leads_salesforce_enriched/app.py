@@ -15,7 +15,7 @@ def rule(login: Login, effects: Effects) -> None:
 
     Reads:  ``login.event``, ``login.user`` (user_id, email, which is verified or unknown, name,
             given_name, family_name, phone_number, created_at, user_metadata.company,
-            enrichment.towerdata),
+            app_metadata.recordedAsLead, enrichment.towerdata),
             ``login.client.name``, ``login.connection.name``, ``login.request.geoip.country_code``.
     Writes: nothing.
     Source: Auth0 docs, "Track new leads in Salesforce"; see ``cognito_rules.salesforce_lead``.

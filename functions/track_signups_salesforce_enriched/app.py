@@ -16,7 +16,7 @@ def rule(login: Login, effects: Effects) -> None:
 
     Reads:  ``login.event``, ``login.user`` (user_id, email, which is verified or unknown, name,
             given_name, family_name, phone_number, created_at, user_metadata.company,
-            enrichment.fullcontact),
+            app_metadata.recordedAsLead, enrichment.fullcontact),
             ``login.client.name``, ``login.connection.name``, ``login.request.geoip.country_code``.
     Writes: nothing.
     Source: Auth0 docs, "Track new sign-ups in Salesforce"; see ``cognito_rules.salesforce_lead``.

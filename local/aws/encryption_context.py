@@ -1,4 +1,4 @@
-"""The condition keys of an encryption context, in calls of KMS.
+"""The condition keys of an encryption context and of an algorithm, in calls of KMS.
 
 https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
 
@@ -15,15 +15,23 @@ actions: Any = import_module("ministack.core.iam_actions")
 
 
 def keys_of(body: bytes) -> dict[str, Any]:
-    """Return ``kms:EncryptionContext:NAME`` and ``kms:EncryptionContextKeys`` of a request."""
+    """Return the condition keys of a request: ``kms:EncryptionContext:NAME``,
+    ``kms:EncryptionContextKeys`` and ``kms:SigningAlgorithm``.
+    """
     try:
-        context = json.loads(body)["EncryptionContext"]
-    except (ValueError, TypeError, KeyError):
+        asked = json.loads(body)
+    except ValueError:
         return {}
-    if not isinstance(context, dict):
+    if not isinstance(asked, dict):
         return {}
-    keys: dict[str, Any] = {f"kms:EncryptionContext:{name}": v for name, v in context.items()}
-    return keys | {"kms:EncryptionContextKeys": list(context)}
+    keys: dict[str, Any] = {}
+    if isinstance(asked.get("SigningAlgorithm"), str):
+        keys["kms:SigningAlgorithm"] = asked["SigningAlgorithm"]
+    context = asked.get("EncryptionContext")
+    if isinstance(context, dict):
+        keys |= {f"kms:EncryptionContext:{name}": value for name, value in context.items()}
+        keys["kms:EncryptionContextKeys"] = list(context)
+    return keys
 
 
 def _with_context(
@@ -34,5 +42,5 @@ def _with_context(
 
 
 def install() -> None:
-    """Let policies ask for the encryption context of a request."""
+    """Let policies ask for the encryption context and the algorithm of a request."""
     wrap(actions, "request_tag_context", _with_context)

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+from copy import copy
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +22,13 @@ def event_of(name: str) -> dict[str, Any]:
 
 
 def load(name: str) -> Rule:
-    """Return the rule from a fresh module, so that no test sees settings that another one gave."""
+    """Return a copy of the rule, so that no test sees settings that another one gave."""
+    return copy(_loaded(name))
+
+
+@cache
+def _loaded(name: str) -> Rule:
+    """Return the rule, which nobody runs: what it remembers would go into its copies."""
     path = FUNCTIONS / name / "app.py"
     spec = importlib.util.spec_from_file_location(f"contract_{name}", path)
     assert spec is not None

@@ -74,11 +74,17 @@ def transformed(template: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+@cache
+def _transformed_source() -> dict[str, Any]:
+    """Return the transformed template, for readers only: to make it again takes long."""
+    return transformed(source())
+
+
 class Stack:
     """The transformed template with given parameters; the others have their defaults."""
 
     def __init__(self, **parameters: str) -> None:
-        self._template = transformed(source())
+        self._template = _transformed_source()
         defaults = {n: p.get("Default") for n, p in self._template["Parameters"].items()}
         unknown = set(parameters) - set(defaults)
         assert not unknown, f"template.yaml has no parameters {unknown}"

@@ -266,6 +266,7 @@ def test_the_settings_of_the_doors_of_browsers_are_legal() -> None:
 
     assert door.settings["return_to_hosts"] == [""]
     assert pusher["channels"] == ["private-user-{sub}"]
+    assert pusher["key_version"] == "current"
     client = stack.properties("ZendeskClient")
     assert client["CallbackURLs"] == [zendesk["callback_url"]]
 

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from cognito_rules.errors import UpstreamError
 from cognito_rules.http import Answer, Budget, Endpoint, post
 
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 # Of a token's lifetime, so that it does not end on its way.
 _USED = 0.9
 

@@ -253,12 +253,13 @@ class DocumentReader:
                 "or name the applications",
                 "when",
             )
+        configuration = self._configuration(where, manifest, table, mode)
         return Entry(
             id=str(entry_id),
             index=index,
             manifest=manifest,
             when=when,
-            configuration=self._configuration(where, manifest, table, mode),
+            configuration=configuration,
             mode=mode,
             rollout=self._rollout(where, manifest, table, mode),
             placement=cast(Placement, placement),
@@ -267,7 +268,7 @@ class DocumentReader:
             runs_on_sign_up=self._on_sign_up(where, table, manifest),
             overrides=self._flag(where, table, "overrides", False),
             require_consent=self._consent(where, table, manifest),
-            once_per_user=self._once(where, table, manifest),
+            once_per_user=self._once(where, table, manifest, configuration),
         )
 
     def _flag(self, where: _Place, table: Mapping[str, Any], key: str, default: bool) -> bool:
@@ -306,8 +307,21 @@ class DocumentReader:
         modes = sorted(get_args(RequireConsent), key=lambda mode: mode != default)
         return cast(RequireConsent, self._choice(table, "require_consent", tuple(modes), where))
 
-    def _once(self, where: _Place, table: Mapping[str, Any], manifest: Manifest) -> bool:
-        once = self._flag(where, table, "once_per_user", manifest.once_per_user)
+    def _once(
+        self,
+        where: _Place,
+        table: Mapping[str, Any],
+        manifest: Manifest,
+        configuration: Mapping[str, Any],
+    ) -> bool:
+        again = manifest.once_unless is not None and configuration.get(manifest.once_unless) is True
+        once = self._flag(where, table, "once_per_user", manifest.once_per_user and not again)
+        if once and again:
+            self._refuse(
+                where,
+                f"{manifest.once_unless} is for every login: leave once_per_user out",
+                "once_per_user",
+            )
         if once and manifest.stage != "after_login":
             self._refuse(where, "once_per_user is for after_login rules", "once_per_user")
         return once

@@ -47,6 +47,7 @@ _OPTIONAL = (
     "external",
     "purpose",
     "once_per_user",
+    "once_unless",
     "imported_markers",
     "drops_duplicates",
     "events",
@@ -77,6 +78,7 @@ class Manifest:
     external: bool = False
     purpose: Purpose | None = None
     once_per_user: bool = False
+    once_unless: str | None = None
     imported_markers: tuple[Path, ...] = ()
     drops_duplicates: DropsDuplicates = "never"
     events: tuple[str, ...] = ()
@@ -132,6 +134,7 @@ class Manifest:
         drops_duplicates = _one_of(
             "drops_duplicates", declared.get("drops_duplicates", "never"), get_args(DropsDuplicates)
         )
+        settings = Settings.parse(declared.get("configuration", {}))
         return cls(
             name=name,
             title=str(declared["title"]),
@@ -148,6 +151,7 @@ class Manifest:
             external=_flag("external", declared.get("external", False)),
             purpose=purpose,
             once_per_user=once_per_user,
+            once_unless=_once_unless(once_per_user, settings, declared.get("once_unless")),
             imported_markers=_markers(stage, declared.get("imported_markers", ())),
             drops_duplicates=cast(DropsDuplicates, drops_duplicates),
             events=events,
@@ -159,7 +163,7 @@ class Manifest:
             needs_applications=_flag(
                 "needs_applications", declared.get("needs_applications", False)
             ),
-            settings=Settings.parse(declared.get("configuration", {})),
+            settings=settings,
             declared=declared,
         )
 
@@ -281,6 +285,14 @@ def _purpose(stage: str, value: Any, events: tuple[str, ...]) -> Purpose | None:
     if "LoginDenied" in events and purpose != "security":
         raise ManifestError("events: only security rules hear of LoginDenied")
     return purpose
+
+
+def _once_unless(once_per_user: bool, settings: Settings, name: Any) -> str | None:
+    """Return the name of the setting that, when true, makes a rule run at every login."""
+    flags = [setting.name for setting in settings.settings if setting.type == "boolean"]
+    if name is not None and (not once_per_user or name not in flags):
+        raise ManifestError("once_unless is a boolean setting of a rule that is once_per_user")
+    return cast(str | None, name)
 
 
 def _markers(stage: str, value: Any) -> tuple[Path, ...]:

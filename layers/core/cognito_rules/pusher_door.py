@@ -34,7 +34,7 @@ from cognito_rules.configuration import Settings
 from cognito_rules.errors import ConfigurationError, RuleError, StoreError
 from cognito_rules.http_api import Answer, answer
 from cognito_rules.logs import log_fault, logger
-from cognito_rules.secrets import function_secrets
+from cognito_rules.secrets import CURRENT, PREVIOUS, function_secrets
 from cognito_rules.token_denylist import TokenDenylist
 
 MAX_BODY_BYTES = 2 * 1024
@@ -59,6 +59,11 @@ SETTINGS = Settings.parse(
             "type": "list[string]",
             "choices": ["user_id", "username", "groups"],
             "default": ["user_id"],
+        },
+        "key_version": {
+            "type": "string",
+            "choices": ["current", "previous"],
+            "default": "current",
         },
     }
 )
@@ -248,7 +253,8 @@ def _door() -> PusherDoor:
         from cognito_rules.aws import Aws
 
         denylist = TokenDenylist(Aws(), table)
-    return pusher_door(settings, function_secrets().read, denylist)
+    version = PREVIOUS if settings.get("key_version") == "previous" else CURRENT
+    return pusher_door(settings, function_secrets(version).read, denylist)
 
 
 def handler(event: Mapping[str, Any], context: Any) -> Answer:

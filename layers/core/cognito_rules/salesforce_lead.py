@@ -1,8 +1,8 @@
 """A person as a Salesforce lead: what the rules that make leads send, and what the answers mean.
 
 Source: Salesforce, REST API Developer Guide ("Insert or Update (Upsert) a Record Using an External
-ID", "Status Codes and Error Responses", "Assignment Rule Header", "Duplicate Rule Header") and
-"OAuth 2.0 Client Credentials Flow for Server-to-Server Integration".
+ID" with ``updateOnly``, "Status Codes and Error Responses", "Assignment Rule Header", "Duplicate
+Rule Header").
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from cognito_rules.access_tokens import client_credentials_token
 from cognito_rules.effects import Effects
-from cognito_rules.endpoint import vendor_endpoint
-from cognito_rules.errors import ConfigurationError, UpstreamError
-from cognito_rules.http import AFTER_LOGIN, Answer, Endpoint, encode, send
+from cognito_rules.errors import ConfigurationError, SecretError, UpstreamError
+from cognito_rules.http import AFTER_LOGIN, Answer, Budget, encode, send
 from cognito_rules.login import Login
 from cognito_rules.manifest import Manifest
 from cognito_rules.people import check_cutoff, is_account_older
+from cognito_rules.salesforce_token import authorization, check_authorization, org_endpoint
 
-# Both have to fit into the rule's time; the second call may get another token.
-TOKEN = AFTER_LOGIN.within(2.5)
+# A token, a write or an update with the write after it, and a note have to fit into the rule's
+# time; a call may get another token.
 WRITE = AFTER_LOGIN.within(8.0)
+ONE_OF_TWO = AFTER_LOGIN.within(4.0)
+NOTE = AFTER_LOGIN.within(1.0)
 
-# Salesforce does not say how long a token lives: the org's session settings do.
-TOKEN_SECONDS = 15 * 60.0
 # The allowance is counted over the last 24 hours.
 LIMIT_SECONDS = 3600.0
 OLDEST_VERSION = 41
+# Summer '24: the first in which an update makes no record.
+OLDEST_WITH_UPDATES = 61
 
 # What Salesforce takes of a text; more would be refused.
 LENGTHS = {
@@ -50,7 +51,7 @@ _PLACEHOLDERS = ("application", "connection", "date")
 
 
 def send_lead(login: Login, effects: Effects, *, sources: Collection[str] = ()) -> None:
-    """Create the person's record, or bring the one with their user id up to date.
+    """Create the person's record or, with ``update_existing``, bring it up to date.
 
     ``sources`` are those of ``user.enrichment`` that the rule reads. Twice is no harm: the record's
     external id is the user id. Without such a field every call makes another record, so that one
@@ -65,20 +66,14 @@ def send_lead(login: Login, effects: Effects, *, sources: Collection[str] = ()) 
     if is_account_older(login, settings["sign_up_cutoff"]):
         effects.warn("account_older_than_cutoff")
         return
-    answers = {source: login.at(f"user.enrichment.{source}", {}) for source in sources}
-    is_found = any(answer.get("status") == "found" for answer in answers.values())
-    if sources and not is_found and not settings["lead_without_enrichment"]:
-        effects.warn("skipped_no_enrichment")
-        return
-    record = _record(login, answers)
-    # The version's place in the path is checked by the setting's pattern.
-    path = f"/services/data/v{settings['api_version']}/sobjects/{settings['object']}"
-    if settings["external_id_field"]:
-        # Never the address: with some ends of it, Salesforce takes the path for another one.
-        name = quote(str(login.user.user_id), safe="")
-        path = f"{path}/{settings['external_id_field']}/{name}"
-    answer = _send(login, path, record)
-    _check(answer, effects)
+    try:
+        if settings["update_existing"] and _update(login, effects):
+            return
+        _create(login, effects, sources)
+    except (SecretError, UpstreamError) as error:
+        if settings["notify_slack"] != "none" and not error.retryable:
+            _note(login, effects, f"Salesforce: a lead was not made ({error.code}).")
+        raise
 
 
 def check_lead(configuration: dict[str, Any], manifest: Manifest) -> None:
@@ -87,21 +82,71 @@ def check_lead(configuration: dict[str, Any], manifest: Manifest) -> None:
         for field, path in configuration.get(setting, {}).items():
             if not manifest.can_read(path):
                 raise ConfigurationError(f"{setting}.{field}: this rule does not read {path}")
-    if float(configuration["api_version"]) < OLDEST_VERSION:
+    version = float(configuration["api_version"])
+    if version < OLDEST_VERSION:
         raise ConfigurationError(
             f"api_version {configuration['api_version']}: Salesforce retired versions up to 30 in "
             f"Summer '22, and those up to 40 follow: use {OLDEST_VERSION}.0 or later"
+        )
+    if configuration["update_existing"] and not configuration["external_id_field"]:
+        raise ConfigurationError(
+            "update_existing needs external_id_field: nothing else tells which record is whose"
+        )
+    if configuration["update_existing"] and version < OLDEST_WITH_UPDATES:
+        raise ConfigurationError(
+            f"update_existing needs api_version {OLDEST_WITH_UPDATES}.0 or later, which can update "
+            "without making a record"
         )
     for name in _PLACEHOLDER.findall(configuration["description"]):
         if name not in _PLACEHOLDERS:
             raise ConfigurationError(f"description: there is no placeholder {{{name}}}")
     check_cutoff(configuration)
-    _endpoint(configuration, "/")
+    check_authorization(configuration)
 
 
-def _endpoint(settings: Mapping[str, Any], path: str) -> Endpoint:
-    host = f"{settings['my_domain']}.my.salesforce.com"
-    return vendor_endpoint(host, path, stand_in=settings["stand_in"])
+def _update(login: Login, effects: Effects) -> bool:
+    """Bring a record up to date that is there; False when one is to be made.
+
+    Only what the person is known by is written: a company that is a guess, a source and a
+    description of the sign-up would replace what somebody in sales has typed since.
+    """
+    known = _fitting_all({**_known_names(login), **_mapped(login)})
+    answer = _send(login, _path(login) + "?updateOnly=true", known, ONE_OF_TWO, creates=False)
+    # A wrong object or external id field is NOT_FOUND as well: the write after this one says so.
+    if answer.status == 404:
+        if login.at("user.app_metadata.recordedAsLead", None):
+            # Their lead was made before the move, without this external id; another is not wanted.
+            effects.warn("lead_without_external_id")
+            return True
+        return False
+    _check(answer, effects)
+    return True
+
+
+def _create(login: Login, effects: Effects, sources: Collection[str]) -> None:
+    settings = login.configuration
+    answers = {source: login.at(f"user.enrichment.{source}", {}) for source in sources}
+    is_found = any(answer.get("status") == "found" for answer in answers.values())
+    if sources and not is_found and not settings["lead_without_enrichment"]:
+        effects.warn("skipped_no_enrichment")
+        return
+    budget = ONE_OF_TWO if settings["update_existing"] else WRITE
+    answer = _send(login, _path(login), _record(login, answers), budget, creates=True)
+    _check(answer, effects)
+    if settings["notify_slack"] == "all" and (record_id := _record_id(answer)):
+        # Where to look, not who it is: Salesforce decides who may see that.
+        _note(login, effects, f"New {settings['object'].lower()}: {_page(settings, record_id)}")
+
+
+def _path(login: Login) -> str:
+    settings = login.configuration
+    # The version's place in the path is checked by the setting's pattern.
+    path = f"/services/data/v{settings['api_version']}/sobjects/{settings['object']}"
+    if not settings["external_id_field"]:
+        return path
+    # Never the address: with some ends of it, Salesforce takes the path for another one.
+    name = quote(str(login.user.user_id), safe="")
+    return f"{path}/{settings['external_id_field']}/{name}"
 
 
 # What is sent ------------------------------------------------------------------------------------
@@ -110,8 +155,7 @@ def _endpoint(settings: Mapping[str, Any], path: str) -> Endpoint:
 def _record(login: Login, answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     settings = login.configuration
     first, last = _names(login)
-    record: dict[str, Any] = {"FirstName": first, "LastName": last}
-    record |= {field: login.at(path, None) for field, path in settings["fields"].items()}
+    record: dict[str, Any] = {"FirstName": first, "LastName": last, **_mapped(login)}
     # What the person typed stays: an answer of somebody else fills gaps only.
     for field, path in settings.get("enriched_fields", {}).items():
         record[field] = record.get(field) or login.at(path, None)
@@ -119,7 +163,17 @@ def _record(login: Login, answers: Mapping[str, Mapping[str, Any]]) -> dict[str,
         record["Company"] = record.get("Company") or settings["default_company"]
     record["LeadSource"] = settings["lead_source"]
     record["Description"] = _description(login, answers)
-    return {field: _fitting(field, value) for field, value in record.items() if value}
+    return _fitting_all(record)
+
+
+def _mapped(login: Login) -> dict[str, Any]:
+    return {field: login.at(path, None) for field, path in login.configuration["fields"].items()}
+
+
+def _known_names(login: Login) -> dict[str, Any]:
+    """Return first and last name where both are the person's own, and no guess."""
+    user = login.user
+    return {"FirstName": user.given_name, "LastName": user.family_name} if user.family_name else {}
 
 
 def _names(login: Login) -> tuple[str, str]:
@@ -155,50 +209,56 @@ def _description(login: Login, answers: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def _fitting_all(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: _fitting(field, value) for field, value in record.items() if value}
+
+
 def _fitting(field: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return value.strip()[: LENGTHS.get(field, 255)].rstrip()
 
 
-def _send(login: Login, path: str, record: dict[str, Any]) -> Answer:
+def _send(
+    login: Login, path: str, record: dict[str, Any], budget: Budget, *, creates: bool
+) -> Answer:
     settings = login.configuration
-
-    def credentials(refresh: bool) -> dict[str, str]:
-        return {
-            "client_id": login.secret("SALESFORCE_CLIENT_ID", refresh=refresh),
-            "client_secret": login.secret("SALESFORCE_CLIENT_SECRET", refresh=refresh),
-        }
-
-    def authorize(refresh: bool) -> dict[str, str]:
-        token = client_credentials_token(
-            _endpoint(settings, "/services/oauth2/token"),
-            credentials,
-            budget=TOKEN,
-            lifetime_seconds=TOKEN_SECONDS,
-            renew=refresh,
-        )
-        return {"Authorization": f"Bearer {token.text}"}
-
     upserts = bool(settings["external_id_field"])
+    # An assignment rule would give a record to another owner at each update.
+    assigns = settings["auto_assign"] if creates else "false"
     return send(
         "PATCH" if upserts else "POST",
-        _endpoint(settings, path),
+        org_endpoint(settings, path),
         encode(record),
-        budget=WRITE,
+        budget=budget,
         headers={
-            "Sforce-Auto-Assign": settings["auto_assign"].upper()
-            if settings["auto_assign"] in ("true", "false")
-            else settings["auto_assign"],
+            "Sforce-Auto-Assign": assigns.upper() if assigns in ("true", "false") else assigns,
             "Sforce-Duplicate-Rule-Header": (
                 f"allowSave={str(settings['allow_duplicate_save']).lower()}"
             ),
         },
-        authorize=authorize,
+        authorize=lambda refresh: authorization(login, refresh),
         repeatable=upserts,
         busy=_asked_to_wait,
         about={"login_id": login.event.id or None},
     )
+
+
+def _note(login: Login, effects: Effects, text: str) -> None:
+    """Tell the channel, best effort: the lead is what counts, and alarms tell of errors too."""
+    from cognito_rules.slack import post_message
+
+    try:
+        post_message(
+            lambda refresh: login.secret("SLACK_WEBHOOK_URL", refresh=refresh),
+            text,
+            f"{login.event.occurred_at} {login.event.id}",
+            stand_in=login.configuration["stand_in"],
+            budget=NOTE,
+            login_id=login.event.id or None,
+        )
+    except (SecretError, UpstreamError):
+        effects.warn("slack_note_lost")
 
 
 # What the answers mean ----------------------------------------------------------------------------
@@ -231,6 +291,18 @@ def _check(answer: Answer, effects: Effects) -> None:
             code=f"salesforce_{code.lower()}"[:64],
         )
     raise answer.refusal()
+
+
+def _record_id(answer: Answer) -> str:
+    """Return the id of a record that was just made; "" for one that was there."""
+    made = answer.fields()
+    record_id = str(made.get("id") or "")
+    is_new = answer.status == 201 and re.fullmatch(r"[A-Za-z0-9]{15,18}", record_id)
+    return record_id if is_new else ""
+
+
+def _page(settings: Mapping[str, Any], record_id: str) -> str:
+    return f"https://{settings['my_domain']}.my.salesforce.com/{record_id}"
 
 
 def _error_code(answer: Answer) -> str:

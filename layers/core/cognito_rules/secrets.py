@@ -28,6 +28,9 @@ MAX_AGE = 300.0
 MAX_STALE = 12 * 3600.0
 REFRESH_EVERY = 60.0
 
+# Secrets Manager's own names for the value of now, and for the one before it.
+CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
+
 # What repeating cannot repair: an operator has to.
 _FINAL = frozenset(
     {
@@ -43,7 +46,7 @@ _FINAL = frozenset(
 class SecretsClient(Protocol):
     """What is used of a client of Secrets Manager, boto3's or the login path's own."""
 
-    def get_secret_value(self, *, SecretId: str) -> Any:
+    def get_secret_value(self, *, SecretId: str, VersionStage: str = CURRENT) -> Any:
         """Return the answer, or raise botocore's ClientError or BotoCoreError."""
 
 
@@ -63,6 +66,7 @@ class Secrets:
     client : asks Secrets Manager.
     ids : secret name -> Secrets Manager id.
     now : seconds on a clock that only goes forward.
+    version : which version of the secrets is read.
     """
 
     def __init__(
@@ -70,8 +74,11 @@ class Secrets:
         client: SecretsClient,
         ids: dict[str, str],
         now: Callable[[], float] = time.monotonic,
+        *,
+        version: str = CURRENT,
     ) -> None:
         self._client = client
+        self._version = {} if version == CURRENT else {"VersionStage": version}
         self._ids = ids
         self._now = now
         self._kept: dict[str, _Kept] = {}
@@ -127,7 +134,9 @@ class Secrets:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            text: str = self._client.get_secret_value(SecretId=secret_id).get("SecretString", "")
+            text: str = self._client.get_secret_value(SecretId=secret_id, **self._version).get(
+                "SecretString", ""
+            )
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             message = f"Secrets Manager refused {name}: {code}"
@@ -159,13 +168,14 @@ def read_secret(name: str, *, declared: Collection[str], refresh: bool = False) 
 
 
 @cache
-def function_secrets() -> Secrets:
+def function_secrets(version: str = CURRENT) -> Secrets:
     """Return the secrets of this function, as its environment variables name them."""
     import boto3  # 0.3 s that only a rule with a secret pays
     from botocore.config import Config
 
     limits = Config(connect_timeout=0.5, read_timeout=1.0, retries={"total_max_attempts": 2})
-    return Secrets(boto3.client("secretsmanager", config=limits), _secret_ids())
+    client = boto3.client("secretsmanager", config=limits)
+    return Secrets(client, _secret_ids(), version=version)
 
 
 def _secret_ids() -> dict[str, str]:

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from cognito_rules.aws import Aws, error_code
 from cognito_rules.errors import UpstreamError
+from cognito_rules.secrets import CURRENT
 
 # A login waits for it at most once in five minutes.
 TIMEOUT_SECONDS = 0.4
@@ -20,13 +21,16 @@ class SecretsManager:
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
 
-    def get_secret_value(self, *, SecretId: str) -> dict[str, Any]:
+    def get_secret_value(self, *, SecretId: str, VersionStage: str = CURRENT) -> dict[str, Any]:
         """Return the answer of GetSecretValue."""
+        asked = {"SecretId": SecretId}
+        if VersionStage != CURRENT:
+            asked["VersionStage"] = VersionStage
         try:
             answer = self._aws.post(
                 "secretsmanager",
                 self._aws.endpoint("secretsmanager") + "/",
-                json.dumps({"SecretId": SecretId}).encode(),
+                json.dumps(asked).encode(),
                 {
                     "Content-Type": "application/x-amz-json-1.1",
                     "X-Amz-Target": "secretsmanager.GetSecretValue",

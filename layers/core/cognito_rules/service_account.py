@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 import jwt
 
-from cognito_rules.access_tokens import access_token
+from cognito_rules.access_tokens import JWT_BEARER, access_token
 from cognito_rules.endpoint import vendor_endpoint
 from cognito_rules.errors import UpstreamError
 from cognito_rules.http import Budget
 
 HOST = "oauth2.googleapis.com"
-JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFETIME_SECONDS = 3600
 # Who the assertion is for, which stays Google wherever the request is sent on a laptop.
 _AUDIENCE = f"https://{HOST}/token"

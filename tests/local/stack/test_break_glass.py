@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import pytest
 
 from cognito_rules.request_context import sign_context
+from local.chain import restart_triggers
 from local.collector import Collector
 from local.server import PROJECT
 from local.sign_in import App, SignInRefused, Tokens
@@ -23,6 +24,7 @@ from local.stack import Person, Stack
 from tests.local.stack.conftest import CHAIN, STAFF
 from tests.local.stack.patience import let_in, make_person
 from tests.local.stack.rule_functions import restart
+from tests.moments import wait_for
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -59,6 +61,11 @@ FAULTS = {
 SECRETIVE = ("add_email_to_access_token", "record_events_splunk")
 # Deliveries that failed come again after 30 s and then 60 s.
 PATIENCE_SECONDS = 150.0
+# The order of the rehearsal. What is repeated later must not come into an outage that sets it aside
+# (that one is first), and should not come into one that puts it off again (those are next).
+ORDER = ("dead letter", "never", "perhaps", "after it", "at once")
+# Time enough for what must not arrive.
+NOT_YET_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ class Rehearsal:
     apps: dict[str, App]
     key: str
     new_person: Callable[[], Person]
+    before: Tokens = field(init=False)  # of somebody who signed in before anything was down
 
     def document(self, first: str = "") -> str:
         """Return the chain: each application with its own entry, and Splunk for one of them."""
@@ -122,30 +130,31 @@ class Rehearsal:
     def run(self, outage: Outage) -> dict[str, str]:
         """Return what each column says of this outage, but for what is told later."""
         person = self.new_person()
-        before = let_in(self.apps["guard in a function"], person)
-        if NEW_ENVIRONMENT in outage.what:
-            self._start_anew()
+        newcomer = self.new_person() if NEW_ENVIRONMENT in outage.what else person
         with self.stack.aws.outage(self._faults(outage)):
             if NEW_ENVIRONMENT in outage.what:
+                self._start_anew(SECRETIVE if outage.part == "Secrets Manager" else ())
                 # A first call could be late for what it has to load, whatever is down.
-                self._outcome("enricher in a function", self.new_person())
-            seen = {
-                name: _lasting(partial(self._outcome, name, person), outage.expected[name])
-                for name in self.apps
-            }
-            seen[REFRESH] = _lasting(partial(self._refresh, before), outage.expected[REFRESH])
+                self._outcome("enricher in a function", newcomer)
+            seen, told_at = {}, 0.0
+            for name in self.apps:
+                outcome = partial(self._outcome, name, person)
+                seen[name] = _lasting(outcome, outage.expected[name])
+                told_at = time.monotonic() if name == TOLD_OF else told_at
+            seen[REFRESH] = _lasting(self._refresh, outage.expected[REFRESH])
             if outage.expected[TOLD] in ("after it", "dead letter", "never"):
-                # Time enough for what must not arrive.
-                time.sleep(1.0)
+                time.sleep(max(0.0, told_at + NOT_YET_SECONDS - time.monotonic()))
                 assert not self.has_heard_of(person), f"{outage}: told at once"
         return seen | {"person": person.user_id}
 
     def warm_up(self) -> None:
-        """Sign somebody in until every function has loaded what it needs."""
-        person = self.new_person()
-        ends = time.monotonic() + 30.0
-        while any(self._outcome(name, person) != "in" for name in self.apps):
-            assert time.monotonic() < ends, "not everybody gets in"
+        """Sign people in until every function has loaded what it needs; keep a refresh token."""
+        for name in self.apps:
+            wait_for(partial(self._lets_in, name), seconds=120)
+        self.before = let_in(self.apps["guard in a function"], self.new_person())
+
+    def _lets_in(self, name: str) -> bool:
+        return self._outcome(name, self.new_person()) == "in"
 
     def _faults(self, outage: Outage) -> dict[str, str]:
         if not outage.mode:
@@ -153,10 +162,10 @@ class Rehearsal:
         name = self.stack.login_function.removesuffix("-login")
         return {FAULTS[outage.part].format(stack=name): outage.mode}
 
-    def _start_anew(self) -> None:
-        """Let the next calls of the functions start new environments, which know no secret."""
-        self.stack.use_chain(self.document())
-        for rule in SECRETIVE:
+    def _start_anew(self, rules: Iterable[str]) -> None:
+        """Start new environments, which know no secret and no chain: the triggers', and these."""
+        restart_triggers(self.stack.aws, self.stack.outputs)
+        for rule in rules:
             restart(self.stack, rule)
 
     def _sign_in(self, name: str, person: Person) -> Tokens:
@@ -178,10 +187,10 @@ class Rehearsal:
         )
         return "in, without it" if without else "in"
 
-    def _refresh(self, before: Tokens) -> str:
-        assert before.refresh_token is not None
+    def _refresh(self) -> str:
+        token = str(self.before.refresh_token)
         try:
-            self.apps["guard in a function"].refresh_by_initiate_auth(before.refresh_token)
+            self.apps["guard in a function"].refresh_by_initiate_auth(token)
         except SignInRefused as refusal:
             return _refused(refusal)
         return "in"
@@ -235,8 +244,7 @@ def rehearsal(stack: Stack, collector: Collector) -> Iterator[Rehearsal]:
 def seen(rehearsal: Rehearsal) -> dict[str, dict[str, str]]:
     """What each outage did, told by its name; outages are over when this returns."""
     found: dict[str, dict[str, str]] = {}
-    # What is repeated later must not come into an outage that sets it aside: that one is first.
-    for outage in sorted(OUTAGES, key=lambda outage: outage.expected[TOLD] != "dead letter"):
+    for outage in sorted(OUTAGES, key=lambda outage: ORDER.index(outage.expected[TOLD])):
         insists = REFUSE_UNRECORDED in outage.what
         if insists:
             rehearsal.stack.use_chain(rehearsal.document(REFUSE_UNRECORDED))

@@ -114,7 +114,7 @@ def test_a_guard_is_published_without_a_deployment(
 
 
 def test_what_is_live_can_be_seen(operator: Operator) -> None:
-    operator.goes_live(chain(entry(mode="shadow")))
+    operator.puts(chain(entry(mode="shadow")))
 
     result = operator.run("show")
 
@@ -131,7 +131,7 @@ def test_what_is_live_can_be_seen(operator: Operator) -> None:
 
 def test_what_is_live_can_be_pinned(operator: Operator) -> None:
     document = chain(entry(mode="shadow"))
-    operator.goes_live(document)
+    operator.puts(document)
 
     pins = operator.run("show", "--fingerprints").output.split()
     required = [pin for pin in pins if not pin.startswith("roles=")]
@@ -142,7 +142,7 @@ def test_what_is_live_can_be_pinned(operator: Operator) -> None:
 
 
 def test_what_is_live_already_is_not_published_again(operator: Operator) -> None:
-    operator.goes_live(CHAIN)
+    operator.puts(CHAIN)
     before = operator.live()
 
     result = operator.publish("# another comment\n" + CHAIN)
@@ -153,7 +153,7 @@ def test_what_is_live_already_is_not_published_again(operator: Operator) -> None
 
 
 def test_a_difference_is_shown_entry_by_entry(operator: Operator) -> None:
-    operator.goes_live(chain(entry()))
+    operator.puts(chain(entry()))
     document = chain(entry(mode="shadow")).replace('groups = ["staff"]', 'groups = ["board"]')
 
     result = operator.run("diff", str(operator.file), document=document)
@@ -165,7 +165,7 @@ def test_a_difference_is_shown_entry_by_entry(operator: Operator) -> None:
 
 
 def test_a_refused_document_is_named_by_line_and_changes_nothing(operator: Operator) -> None:
-    operator.goes_live(CHAIN)
+    operator.puts(CHAIN)
     before = operator.live()
 
     result = operator.publish(CHAIN + '\n[[rules]]\nrule = "no_such_rule"\n')
@@ -178,7 +178,7 @@ def test_a_refused_document_is_named_by_line_and_changes_nothing(operator: Opera
 
 def test_the_validator_has_the_last_word(operator: Operator, stack: Stack) -> None:
     """The deployed function requires an entry that the command line knows nothing of."""
-    operator.goes_live(CHAIN)
+    operator.puts(CHAIN)
     before = operator.live()
     function = f"{stack.login_function.removesuffix('-login')}-validate-chain"
     client = stack.aws.client("lambda")
@@ -205,7 +205,7 @@ def test_the_validator_has_the_last_word(operator: Operator, stack: Stack) -> No
 def test_while_a_chain_bakes_no_other_is_published_and_it_can_be_taken_back(
     operator: Operator,
 ) -> None:
-    operator.goes_live(CHAIN)
+    operator.puts(CHAIN)
     before = operator.live()
 
     began = operator.publish(chain(entry()), "--no-wait", "--json")
@@ -224,7 +224,7 @@ def test_while_a_chain_bakes_no_other_is_published_and_it_can_be_taken_back(
 def test_an_alarm_takes_a_baking_chain_back(
     operator: Operator, stack: Stack, publication: Publication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    operator.goes_live(CHAIN)
+    operator.puts(CHAIN)
     before = operator.live()
     monkeypatch.setattr(publications, "_POLL_SECONDS", 0.1)
     alarm = _alarm(stack)
@@ -289,9 +289,9 @@ def test_who_comes_second_changes_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Somebody publishes between the moment that another has looked and the publication."""
-    operator.goes_live(CHAIN)
+    operator.puts(CHAIN)
     seen = operator.live()["deployment"]
-    operator.goes_live(chain(entry()))
+    operator.puts(chain(entry()))
     before = operator.live()
 
     with pytest.raises(typer.Exit) as ended:

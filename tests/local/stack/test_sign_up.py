@@ -19,7 +19,10 @@ REFUSED = "PreSignUp failed with error access_denied: {}."
 
 
 @pytest.fixture(scope="module", autouse=True)
-def chain(stack: Stack, app: App) -> Iterator[None]:
+def chain(stack: Stack, app: App, oidc: OidcProvider) -> Iterator[None]:
+    oidc.set_person("regular", {"email": "regular@example.com"})
+    with pytest.raises(SignInRefused, match="You do not have access"):
+        app.federated("Partner", "regular")  # by the other tests' chain, which takes the account
     stack.use_chain(f"""
 [applications.{app.client_id}]
 name = "everything"
@@ -36,7 +39,14 @@ configuration = {{ providers = ["Partner"] }}
 placement = "inline"
 """)
     yield
+    name_provider(stack, [])
     stack.use_chain(CHAIN)
+
+
+def name_provider(stack: Stack, identifiers: list[str]) -> None:
+    stack.aws.client("cognito-idp").update_identity_provider(
+        UserPoolId=stack.pool_id, ProviderName="Partner", IdpIdentifiers=identifiers
+    )
 
 
 def sign_up(app: App, domain: str) -> str:
@@ -98,11 +108,19 @@ def test_a_first_social_sign_in_is_refused_and_no_account_is_left(
     assert not exists(stack, "newcomer@example.com")
 
 
-def test_a_known_social_user_goes_on(stack: Stack, app: App, oidc: OidcProvider) -> None:
-    oidc.set_person("regular", {"email": "regular@example.com"})
-    stack.use_chain("")
-    assert app.federated("Partner", "regular").id_token
+def test_a_broken_rule_refuses_the_account(stack: Stack, app: App) -> None:
+    broken = code(
+        stack, "allow_email_domains", "def rule(event, context):\n    raise KeyError('x')"
+    )
 
+    with broken, pytest.raises(ClientError) as refused:
+        sign_up(app, "example.com")
+
+    assert "try_again: Sign-in is unavailable right now." in str(refused.value)
+
+
+def test_a_known_social_user_goes_on(stack: Stack, app: App) -> None:
+    assert exists(stack, "regular@example.com")
     stack.use_chain(f"""
 [applications.{app.client_id}]
 name = "everything"
@@ -122,9 +140,7 @@ def test_a_provider_vouches_for_the_domains_that_are_its_identifiers(
 ) -> None:
     for name, domain in (("ours", "partner.example"), ("theirs", "elsewhere.example")):
         oidc.set_person(name, {"email": f"{name}@{domain}"})
-    stack.aws.client("cognito-idp").update_identity_provider(
-        UserPoolId=stack.pool_id, ProviderName="Partner", IdpIdentifiers=["Partner.example", "p"]
-    )
+    name_provider(stack, ["Partner.example", "p"])
     stack.use_chain("""
 [[rules]]
 rule = "connection_domain_match"
@@ -137,20 +153,3 @@ configuration = { source = "idp_identifiers", connections = {}, message = "Not f
         app.federated("Partner", "theirs")
 
     assert not exists(stack, "theirs@elsewhere.example")
-
-
-def test_a_broken_rule_refuses_the_account(stack: Stack, app: App) -> None:
-    stack.use_chain("""
-[[rules]]
-rule = "allow_email_domains"
-when = { applications = ["*"] }
-configuration = { domains = ["example.com"] }
-""")
-    broken = code(
-        stack, "allow_email_domains", "def rule(event, context):\n    raise KeyError('x')"
-    )
-
-    with broken, pytest.raises(ClientError) as refused:
-        sign_up(app, "example.com")
-
-    assert "try_again: Sign-in is unavailable right now." in str(refused.value)

@@ -16,6 +16,13 @@ CATALOGUE = {
         a_manifest("namer", stage="token", writes=["id_token.claims", "access_token.claims"]),
         a_manifest("scoper", stage="token", writes=["access_token.scopes"]),
         a_manifest("teller", stage="after_login"),
+        a_manifest(
+            "refresher",
+            stage="after_login",
+            once_per_user=True,
+            once_unless="again",
+            configuration={"again": {"type": "boolean", "default": False}},
+        ),
         a_manifest("secretive", secrets=["API_KEY"]),
         a_manifest("paid", external=True),
         a_manifest("granter", stage="token", writes=["aws.role"]),

@@ -53,6 +53,11 @@ def problems(*entries: Any, **document: Any) -> list[Problem]:
             id="a guard that runs once for each person",
         ),
         pytest.param(
+            {"rule": "refresher", "once_per_user": True, "configuration": {"again": True}},
+            "again is for every login: leave once_per_user out",
+            id="once, and at every login",
+        ),
+        pytest.param(
             {"rule": "teller", "once_per_user": "yes"},
             "once_per_user must be true or false",
             id="a word for once",

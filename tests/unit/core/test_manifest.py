@@ -17,6 +17,7 @@ LEAST = {
     "writes": [],
 }
 
+AGAIN = {"type": "boolean", "default": False}
 AFTER_LOGIN = {"stage": "after_login", "on_error": "continue", "purpose": "security"}
 
 
@@ -80,6 +81,16 @@ def test_a_missing_key_is_an_error_that_names_it(key: str) -> None:
         pytest.param({"purpose": "security"}, "purpose", id="a purpose during the login"),
         pytest.param({"once_per_user": True}, "once_per_user", id="once a person, in the login"),
         pytest.param(AFTER_LOGIN | {"once_per_user": 1}, "once_per_user", id="a number for once"),
+        pytest.param(
+            AFTER_LOGIN | {"once_per_user": True, "once_unless": "again"},
+            "once_unless",
+            id="once unless a setting that is none",
+        ),
+        pytest.param(
+            AFTER_LOGIN | {"once_unless": "again", "configuration": {"again": AGAIN}},
+            "once_unless",
+            id="once unless, where it is never once",
+        ),
         pytest.param(
             AFTER_LOGIN | {"writes": ["user.app_metadata.plan"]},
             "user.enrichment.SOURCE only",

@@ -8,7 +8,7 @@ from botocore.config import Config
 from botocore.stub import Stubber
 
 from cognito_rules.errors import SecretError
-from cognito_rules.secrets import Secrets, read_secret
+from cognito_rules.secrets import PREVIOUS, Secrets, read_secret
 from tests.log_lines import log_lines
 
 NAME = "SPLUNK_HEC_TOKEN"
@@ -40,6 +40,7 @@ class Store:
             aws_secret_access_key="x",
             config=Config(retries={"total_max_attempts": 1}),
         )
+        self.client = client
         self.stub = Stubber(client)
         self.clock = Clock()
         self.secrets = Secrets(client, {NAME: ID, "OTHER": ID}, self.clock)
@@ -215,6 +216,14 @@ def test_a_malformed_secret_is_an_error_that_does_not_show_it(store: Store, text
         assert "0123456789" not in repr(error)
         assert "0123456789" not in repr(vars(error))
         error = error.__cause__ or error.__context__
+
+
+def test_the_version_before_is_read_where_that_is_wished(store: Store) -> None:
+    before = Secrets(store.client, {NAME: ID}, store.clock, version=PREVIOUS)
+    asked = {"SecretId": ID, "VersionStage": "AWSPREVIOUS"}
+    store.stub.add_response("get_secret_value", {"SecretString": "old"}, asked)
+
+    assert before.read(NAME) == "old"
 
 
 def test_a_name_without_an_id(store: Store) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from cognito_rules.aws import Aws
 from cognito_rules.errors import SecretError
-from cognito_rules.secrets import Secrets
+from cognito_rules.secrets import PREVIOUS, Secrets
 from cognito_rules.secrets_manager import SecretsManager
 from tests.loopback import Reply, Server, reply
 
@@ -28,6 +28,15 @@ def test_a_secret_is_asked_for_once(secrets: Secrets, amazon: Server) -> None:
     assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/")
     assert "/eu-west-1/secretsmanager/aws4_request" in request.headers["authorization"]
     assert json.loads(request.body) == {"SecretId": "stack/key"}
+
+
+def test_the_version_before_is_asked_for(aws: Aws, amazon: Server) -> None:
+    amazon.replies = [reply(200, {"SecretString": "old"})]
+
+    assert Secrets(SecretsManager(aws), {"KEY": "k"}, version=PREVIOUS).read("KEY") == "old"
+
+    [request] = amazon.received
+    assert json.loads(request.body) == {"SecretId": "k", "VersionStage": "AWSPREVIOUS"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from cognito_rules import ConfigurationError
 from cognito_rules.aws import Aws
 from cognito_rules.dynamodb_json import to_item
 from cognito_rules.errors import SecretError
-from cognito_rules.pusher_door import MAX_BODY_BYTES, Channels, pusher_door
+from cognito_rules.pusher_door import MAX_BODY_BYTES, Channels, _door, handler, pusher_door
+from cognito_rules.secrets import function_secrets
 from cognito_rules.token_denylist import TokenDenylist
 from tests.log_lines import LogLines
 from tests.loopback import Reply, Server, reply
@@ -263,6 +264,39 @@ def test_a_form_in_base64(lines: LogLines) -> None:
 def test_a_pattern_that_cannot_be_meant_is_refused(channels: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="channels"):
         ask(channels=channels)
+
+
+@pytest.mark.parametrize("version", ["current", "previous"])
+def test_the_pair_of_keys_that_signs(
+    amazon: Server, aws_environment: pytest.MonkeyPatch, version: str
+) -> None:
+    given = {"user_pool_id": POOL, "channels": CHANNELS, "key_version": version}
+    aws_environment.setenv("PUSHER_SETTINGS", json.dumps(given))
+    aws_environment.setenv("ALLOWED_CLIENTS", CLIENT)
+    aws_environment.setenv("SECRET_NAMES", json.dumps(dict.fromkeys(SECRETS, "stack/pusher")))
+    pairs = {
+        stage: reply(200, {"SecretString": json.dumps(SECRETS | {"PUSHER_KEY": f"{stage}-key"})})
+        for stage in ("AWSCURRENT", "AWSPREVIOUS")
+    }
+    amazon.decide = lambda received: (
+        pairs[received.json().get("VersionStage", "AWSCURRENT")]
+        if received.headers.get("x-amz-target") == "secretsmanager.GetSecretValue"
+        else None
+    )
+    _door.cache_clear()
+    function_secrets.cache_clear()
+
+    said = handler(
+        {
+            "headers": {"authorization": f"Bearer {token()}"},
+            "body": urlencode({"socket_id": SOCKET, "channel_name": OWN}),
+        },
+        None,
+    )
+
+    _door.cache_clear()
+    function_secrets.cache_clear()
+    assert json.loads(said["body"])["auth"].partition(":")[0] == f"AWS{version.upper()}-key"
 
 
 def test_without_patterns_nobody_joins_anything() -> None:

@@ -1,77 +1,46 @@
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
 import requests
-from requests.adapters import HTTPAdapter
 from simple_salesforce.api import SFType
 from simple_salesforce.login import SalesforceLogin
 
 from cognito_rules import ConfigurationError, UpstreamError
-from cognito_rules.login import Login
+from cognito_rules.salesforce_token import org_endpoint
 from functions.create_lead_salesforce.app import rule
 from tests.deliveries import (
     EVENT,
-    a_delivery,
     differences,
     facts_of,
     through_lambdas_door,
     with_rotated,
 )
 from tests.log_lines import log_lines
-from tests.loopback import Received, Reply, Server, reply, serving
+from tests.loopback import Reply, Server, reply
+from tests.unit.rules.salesforce_org import (
+    CREATED,
+    LEAD,
+    PATH,
+    SECRETS,
+    TOKEN,
+    USER,
+    an_error,
+    lead,
+    org,
+    sent_to,
+    their_session,
+)
+
+__all__ = ["org", "their_session"]  # fixtures
 
 # Once for each person (also for one who was imported as recordedAsLead), the consent to marketing,
 # an address that is not verified (which is unknown to a marketing rule, and so keeps this rule from
 # running) and the connections it is for are decided in the login and by the delivery.
 
 SAMPLE = json.loads(Path("events/create_lead_salesforce.json").read_text())
-SECRETS = {"SALESFORCE_CLIENT_ID": "client-1", "SALESFORCE_CLIENT_SECRET": "word-1"}
-USER = {"user_id": "u1", "email": "ann@acme.test", "given_name": "Ann", "family_name": "Doe"}
-KNOWN = {"user": USER, "client": {"name": "Portal"}, "connection": {"name": "Google"}}
-TOKEN = reply(
-    200,
-    {
-        "access_token": "token-1",
-        "instance_url": "https://acme.my.salesforce.com",
-        "token_type": "Bearer",
-        "issued_at": "1795339800123",
-    },
-)
-CREATED = reply(201, {"id": "00Q000000000001", "success": True, "errors": [], "created": True})
-PATH = "/services/data/v68.0/sobjects/Lead/Cognito_Sub__c/u1"
-LEAD = {
-    "FirstName": "Ann",
-    "LastName": "Doe",
-    "Email": "ann@acme.test",
-    "Company": "Web channel signups",
-    "LeadSource": "Web",
-    "Description": "Signed up in Portal via Google on 2026-11-22",
-}
-
-
-def an_error(status: int, code: str, **more: Any) -> Reply:
-    return reply(status, [{"message": "ann@acme.test", "errorCode": code, "fields": []}], **more)
-
-
-@pytest.fixture
-def org() -> Iterator[Server]:
-    with serving() as server:
-        server.replies = [TOKEN, CREATED]
-        yield server
-
-
-def lead(org: Server, settings: dict[str, Any] | None = None, **known: Any) -> Login:
-    settings = {"my_domain": "acme", **(settings or {})}
-    return a_delivery(org, settings, SECRETS, **(KNOWN | known))
-
-
-def sent_to(org: Server) -> list[Received]:
-    return [sent for sent in org.received if sent.path != "/services/oauth2/token"]
-
 
 # -- what is sent ----------------------------------------------------------------------------------
 
@@ -187,26 +156,6 @@ def test_an_older_account_is_left_alone(org: Server) -> None:
 # -- beside simple-salesforce ----------------------------------------------------------------------
 
 
-class ToLoopback(HTTPAdapter):
-    """Sends to a server on loopback what the client would send to Salesforce."""
-
-    def __init__(self, server: Server) -> None:
-        super().__init__()
-        self._server = server
-
-    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        _, _, rest = request.url.partition(".salesforce.com")
-        request.url = self._server.url + rest
-        return super().send(request, *args, **kwargs)
-
-
-@pytest.fixture
-def their_session(org: Server) -> requests.Session:
-    session = requests.Session()
-    session.mount("https://", ToLoopback(org))
-    return session
-
-
 def test_our_lead_is_the_one_that_simple_salesforce_sends(
     org: Server, their_session: requests.Session
 ) -> None:
@@ -256,11 +205,9 @@ def test_our_token_request_is_the_one_that_simple_salesforce_sends(
 
 
 def test_the_orgs_own_host_is_called() -> None:
-    from cognito_rules.salesforce_lead import _endpoint
-
     settings = rule.configure({}, {"my_domain": "acme--uat.sandbox"})
 
-    assert _endpoint(settings, "/x").url == "https://acme--uat.sandbox.my.salesforce.com/x"
+    assert org_endpoint(settings, "/x").url == "https://acme--uat.sandbox.my.salesforce.com/x"
 
 
 # -- when Salesforce does not answer as hoped ------------------------------------------------------
@@ -425,6 +372,18 @@ def test_a_client_that_stays_refused_is_for_an_operator(org: Server) -> None:
         pytest.param({"description": "{email}"}, "no placeholder {email}", id="a placeholder"),
         pytest.param({"auto_assign": "yes"}, "auto_assign", id="no assignment rule"),
         pytest.param({"sign_up_cutoff": "2026-13-01"}, "sign_up_cutoff", id="no such day"),
+        pytest.param(
+            {"auth_mode": "jwt_bearer"}, "SalesforceSigningKeyArn", id="assertions without a key"
+        ),
+        pytest.param(
+            {"update_existing": True, "external_id_field": ""},
+            "external_id_field",
+            id="updates of whom?",
+        ),
+        pytest.param(
+            {"update_existing": True, "api_version": "60.0"}, "61.0", id="updates that make records"
+        ),
+        pytest.param({"notify_slack": "some"}, "notify_slack", id="some notes"),
         pytest.param({"password": "x"}, "password", id="the old way in"),
     ],
 )

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from functions.enrich_profile_towerdata.app import rule
 from tests.deliveries import a_delivery, facts_of, through_lambdas_door, with_rotated
 from tests.log_lines import log_lines
 from tests.loopback import Reply, Server, reply, serving
+from tests.moments import SILENCE, ends_soon
 
 # An address that is not verified is unknown to an enrichment rule, and so keeps it from running. So
 # does a missing consent, and that nobody waits for the answer: all three are decided in the login.
@@ -173,6 +175,18 @@ def test_an_outage_is_tried_three_times_and_then_later(atdata: Server) -> None:
         rule.decide(ask(atdata))
 
     assert (caught.value.retryable, len(atdata.received)) == (True, 3)
+
+
+def test_a_silence_ends_when_its_time_is_over(atdata: Server) -> None:
+    answered = threading.Event()
+    atdata.replies = [Reply(after=answered.wait), reply(200, PROFILE)]
+
+    with ends_soon(SILENCE / 2):
+        effects = rule.decide(ask(atdata, {"timeout_ms": 1000}))
+
+    answered.set()
+    assert [item["status"] for item in effects.items] == ["found"]
+    assert len(atdata.received) >= 2
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from tests.deliveries import (
 from tests.loopback import Reply, Server, serving
 
 # Once for each person is the delivery's promise (once_per_user), and so is a delivery made twice.
+# How many messages a minute has is in tests/local/test_pace.py.
 
 SAMPLE = json.loads(Path("events/notify_signup_slack.json").read_text())
 PATH = "/services/T0/B0/word-1"
@@ -230,6 +231,8 @@ def test_without_a_webhook_nothing_is_sent(slack: Server) -> None:
     [
         pytest.param({"template": "{password}"}, "password", id="an unknown placeholder"),
         pytest.param({"template": ""}, "template", id="no message"),
+        pytest.param({"max_per_minute": 0}, "max_per_minute", id="none at all"),
+        pytest.param({"max_per_minute": 61}, "max_per_minute", id="more than Slack takes"),
         pytest.param({"channel": "#general"}, "channel", id="a channel: the webhook has one"),
         pytest.param({"sign_up_cutoff": "2026-02-30"}, "sign_up_cutoff", id="no such day"),
     ],
