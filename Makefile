@@ -3,6 +3,8 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
+# Where it is set, every process of the tests would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 ARGS ?=
 
 .PHONY: help setup check test demo start bench build docs lock fix clean

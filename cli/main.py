@@ -8,6 +8,7 @@ from cli.chain import chain
 from cli.credentials import credentials
 from cli.denylist import denylist, revoke
 from cli.doctor import doctor
+from cli.forget import forget
 from cli.ledger import list_ledger
 from cli.login import login
 from cli.new import new_rule
@@ -39,6 +40,7 @@ app.command("trace")(trace)
 app.command("replay")(replay_logins)
 app.command("ledger")(list_ledger)
 app.command("revoke")(revoke)
+app.command("forget")(forget)
 app.command("redrive")(redrive)
 app.command("redeliver")(redeliver)
 app.add_typer(chain, name="chain")

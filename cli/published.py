@@ -12,7 +12,7 @@ from typing import Any
 
 from cognito_rules.announcement import SCHEMA
 from cognito_rules.chain import Entry
-from cognito_rules.consent import facts_for, obstacle
+from cognito_rules.consent import facts_for, obstacle, required_consent
 from cognito_rules.envelope import request_of
 from cognito_rules.fields import EVERYTHING, OPEN_MAPS, Facts, Path, lookup
 from cognito_rules.manifest import Manifest
@@ -83,7 +83,7 @@ class Published:
             return NOT_FOR_IT
         if entry.rollout < 100 and not (self.user_id and entry.is_rolled_out_to(self.user_id)):
             return NOT_FOR_IT
-        required = entry.require_consent
+        required = required_consent(entry, self.facts)
         if required == "opt_out" and ("request", "client_metadata") not in self.maps:
             required = "opt_in"
         today = {
@@ -91,12 +91,16 @@ class Published:
         }
         asked = self.facts | {"user": self.facts.get("user", {}) | today}
         optional = replace(
-            entry, manifest=replace(entry.manifest, reads=()), require_consent=required
+            entry,
+            manifest=replace(entry.manifest, reads=()),
+            require_consent=required,
+            region_override=None,
         )
         if self.user_id is None and (entry.once_per_user or entry.manifest.enriches):
             return CONTEXT_MISSING
         return obstacle(optional, asked) or obstacle(
-            replace(entry, require_consent="off", once_per_user=False), self._facts_of(entry)
+            replace(entry, require_consent="off", region_override=None, once_per_user=False),
+            self._facts_of(entry),
         )
 
     def delivery(self, entry: Entry) -> dict[str, Any]:

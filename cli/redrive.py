@@ -29,7 +29,7 @@ from cognito_rules.chain_terms import PackagedRules
 from cognito_rules.consent import DEFAULT_CONSENT, consent
 from cognito_rules.delivery import Fault, View, memory_key
 from cognito_rules.fields import lookup
-from cognito_rules.manifest import Manifest
+from cognito_rules.manifest import USER_DELETED, Manifest
 
 # What letters say that did not come from deliver: SQS moved them, or the bus could not send them.
 UNFINISHED, UNSENT = "unfinished", "unsent"
@@ -91,6 +91,11 @@ class Letter:
         return str(self.view.facts["occurred_at"]) if self.view else ""
 
     @property
+    def is_deletion(self) -> bool:
+        """Whether it asks the other system to forget the person, who is in no pool any more."""
+        return self.view is not None and self.view.facts["type"] == USER_DELETED
+
+    @property
     def entries(self) -> list[str]:
         """The entries of the chain that it is for."""
         return [delivery["entry"] for delivery in self.view.deliveries] if self.view else []
@@ -106,7 +111,9 @@ class Letter:
 
     @property
     def may_be_a_duplicate(self) -> bool:
-        """Whether the other system may have the event, and would not know it again."""
+        """Whether the other system may have the event, and would show it twice."""
+        if self.is_deletion:
+            return False
         kind = self.rule.drops_duplicates
         doubtful = (
             self.reason in ("uncertain", UNFINISHED) or self.facts.get("code") == "upstream_timeout"
@@ -214,7 +221,7 @@ class Redrive:
 
     def _obstacle(self, letter: Letter) -> str | None:
         """Return why the person must not be told of any more."""
-        if letter.user_id is None:
+        if letter.user_id is None or letter.is_deletion:
             return None
         facts = self._people.facts(letter.user_id)
         if facts is None:
@@ -230,7 +237,8 @@ class Redrive:
         Who refused to be looked up since is told of without what was found then.
         """
         view = json.loads(letter.body)
-        facts = self._people.facts(letter.user_id) if letter.user_id else None
+        asked = letter.user_id if not letter.is_deletion else None
+        facts = self._people.facts(asked) if asked else None
         refused = facts is not None and consent("enrichment", facts) is False
         for delivery in view["deliveries"]:
             rule, configuration = self._settings.get(delivery["entry"], (None, None))

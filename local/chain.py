@@ -7,20 +7,53 @@ running asks for another chain once a minute, so its environments are replaced b
 import itertools
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from cognito_rules.chain import canonical
+from cognito_rules.manifest import catalogue
 from local.server import EmbeddedAws
 
-TRIGGERS = ("LoginFunctionAlias", "SignUpFunctionAlias")
+LOGIN, SIGN_UP = "LoginFunctionAlias", "SignUpFunctionAlias"
+TRIGGERS = (LOGIN, SIGN_UP)
 
 _restarts = itertools.count(1)
+# Profile -> the version published last, where the sign-up function runs by a chain that has nothing
+# for it. Another such chain is no reason to replace its environment.
+_nothing_for_sign_ups: WeakKeyDictionary[EmbeddedAws, dict[str, int]] = WeakKeyDictionary()
 
 
-def publish_chain(aws: EmbeddedAws, outputs: Mapping[str, str], document: str) -> None:
-    """Deploy the chain ``document`` (TOML) through AppConfig; ``outputs`` are those of the stack.
+def use_chain(aws: EmbeddedAws, outputs: Mapping[str, str], document: str) -> None:
+    """Let the triggers decide by the chain ``document`` (TOML) from now on; as ``publish_chain``.
+
+    The sign-up function goes on by the chain before where neither has a rule for sign-ups.
+    """
+    version = publish_chain(aws, outputs, document)
+    quiet = _nothing_for_sign_ups.setdefault(aws, {})
+    before = quiet.pop(outputs["ChainProfileId"], None)
+    nothing = _has_nothing_for_sign_ups(document)
+    # A version in between is somebody else's, whose chain may have something.
+    concerned = (LOGIN,) if nothing and before == version - 1 else TRIGGERS
+    _restart_all(aws, outputs, concerned)
+    await_chain(aws, outputs, document, concerned)
+    if nothing:
+        quiet[outputs["ChainProfileId"]] = version
+
+
+def _has_nothing_for_sign_ups(document: str) -> bool:
+    chain = tomllib.loads(document)
+    return "unregistered_applications" not in chain and not any(
+        entry.get("runs_on_sign_up", catalogue()[entry["rule"]].runs_on_sign_up)
+        for entry in chain.get("rules", [])
+    )
+
+
+def publish_chain(aws: EmbeddedAws, outputs: Mapping[str, str], document: str) -> int:
+    """Deploy the chain ``document`` (TOML) through AppConfig and return its version's number.
+
+    ``outputs`` are those of the stack.
 
     Raises
     ------
@@ -42,13 +75,19 @@ def publish_chain(aws: EmbeddedAws, outputs: Mapping[str, str], document: str) -
         ConfigurationVersion=str(created["VersionNumber"]),
         DeploymentStrategyId=outputs["ChainEmergencyStrategyId"],
     )
+    return int(created["VersionNumber"])
 
 
 def restart_triggers(aws: EmbeddedAws, outputs: Mapping[str, str]) -> None:
     """Replace the environments of the triggers by new ones, as a deployment does."""
+    _nothing_for_sign_ups.pop(aws, None)
+    _restart_all(aws, outputs, TRIGGERS)
+
+
+def _restart_all(aws: EmbeddedAws, outputs: Mapping[str, str], triggers: Collection[str]) -> None:
     client = aws.client("lambda")
-    with ThreadPoolExecutor(len(TRIGGERS)) as threads:
-        list(threads.map(lambda output: _restart(client, outputs[output]), TRIGGERS))
+    with ThreadPoolExecutor(len(triggers)) as threads:
+        list(threads.map(lambda output: _restart(client, outputs[output]), triggers))
 
 
 def _restart(client: Any, arn: str) -> None:
@@ -67,16 +106,19 @@ def _restart(client: Any, arn: str) -> None:
     client.update_alias(FunctionName=name, Name=alias, FunctionVersion=version)
 
 
-def await_chain(aws: EmbeddedAws, outputs: Mapping[str, str], document: str) -> None:
-    """Call the triggers until the chain ``document`` (TOML) decides.
+def await_chain(
+    aws: EmbeddedAws, outputs: Mapping[str, str], document: str, triggers: Collection[str]
+) -> None:
+    """Call ``triggers`` until the chain ``document`` (TOML) decides.
 
+    These are the outputs that name the functions, the login function among them.
     The first call of an environment may end before AppConfig answers on a busy machine, and then
     the chain before decides it. An event that says nothing is refused, whatever the chain.
     """
     client, ends = aws.client("lambda"), time.monotonic() + 20
     wanted = canonical(tomllib.loads(document))
     while time.monotonic() < ends:
-        for output in TRIGGERS:
+        for output in triggers:
             client.invoke(FunctionName=outputs[output], Payload=b"{}")
         # Where the login function keeps a chain once it decides.
         kept = aws.client("dynamodb").get_item(

@@ -134,7 +134,10 @@ def _sam(aws: EmbeddedAws, arguments: list[str]) -> subprocess.CompletedProcess[
         raise SetUpError("`sam` is not installed in this environment: run `make setup`.")
     # By default sam looks after the stack's events every five seconds.
     environment = aws.environment | {"PATH": path, "SAM_CLI_POLL_DELAY": "0.3"}
-    return leash.run([sam, *arguments], cwd=PROJECT, env=environment)
+    command = [sam, *arguments]
+    if Path(sam).parent == beside:
+        command = [sys.executable, "-P", str(Path(__file__).with_name("quick_sam.py")), *command]
+    return leash.run(command, cwd=PROJECT, env=environment)
 
 
 def _stack_name(output: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.chain import await_chain, publish_chain, restart_triggers
+from local.chain import use_chain
 from local.deployment import deploy
 from local.oidc_provider import OidcProvider
 from local.server import EmbeddedAws
@@ -182,9 +182,7 @@ class Stack:
         ------
         botocore.exceptions.ClientError : the document is refused, and nothing changed.
         """
-        publish_chain(self.aws, self.outputs, document)
-        restart_triggers(self.aws, self.outputs)
-        await_chain(self.aws, self.outputs, document)
+        use_chain(self.aws, self.outputs, document)
         warm_up(self.aws, self.name, document)
 
     def add_identity_provider(self, name: str, provider: OidcProvider) -> None:

@@ -17,7 +17,8 @@ from typing import Any, get_args
 
 from cognito_rules.chain import EVERYONE, Mode, Placement, RequireConsent
 from cognito_rules.configuration import Setting
-from cognito_rules.manifest import Manifest
+from cognito_rules.manifest import PURPOSES, Manifest
+from cognito_rules.regions import COUNTRIES, ELSEWHERE, GROUPS, MODES
 from tools.catalogue import manifests
 
 SCHEMA = Path("docs/chain.schema.json")
@@ -53,13 +54,27 @@ def schema(root: Path) -> str:
                 "type": "object",
                 "additionalProperties": _application(),
             },
+            "region_override": {
+                "description": "What after_login rules need of a person, by purpose and by the "
+                "country of the login.",
+                "type": "object",
+                "propertyNames": {"enum": list(PURPOSES)},
+                "additionalProperties": _region_override(),
+            },
             "rules": {
                 "description": "The entries: one sees the login plus the effects of those before.",
                 "type": "array",
                 "items": _entry(rules),
             },
         },
-        "definitions": _definitions(rules),
+        "definitions": {
+            "countries": {
+                "type": "array",
+                "items": {"enum": [*GROUPS, *sorted(COUNTRIES)]},
+                "minItems": 1,
+            },
+            **_definitions(rules),
+        },
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
@@ -75,6 +90,24 @@ def _application() -> JsonObject:
                 "description": "Rules read it as client.metadata.",
                 "type": "object",
                 "additionalProperties": {"type": "string"},
+            },
+        },
+    }
+
+
+def _region_override() -> JsonObject:
+    countries = {"$ref": "#/definitions/countries"}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [ELSEWHERE],
+        "minProperties": 2,
+        "properties": {
+            **dict.fromkeys(MODES, countries),
+            ELSEWHERE: {
+                "description": "For all other countries; where the country is unknown, the "
+                "strictest of the modes holds.",
+                "enum": list(MODES),
             },
         },
     }

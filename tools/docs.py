@@ -138,6 +138,9 @@ def _facts(rule: Manifest) -> Iterator[str]:
         yield f"- Where it runs once for each person: not for those who bring {markers}."
     if rule.stage == "after_login":
         yield f"- The other system {_DUPLICATES[rule.drops_duplicates]}."
+    if rule.forgets:
+        reads = _codes(str(read) for read in rule.forget_reads if read.path[0] != "event")
+        yield f"- Has a person who was deleted forgotten there; reads {reads} for it."
     yield f"- Reads {_codes(map(str, rule.reads)) or 'nothing'}."
     yield f"- Writes {_codes('.'.join(write) for write in rule.writes) or 'nothing'}."
     if rule.secrets:

@@ -8,7 +8,7 @@ from cognito_rules import Effects, Login, UpstreamError, lambda_rule
 from cognito_rules.access_tokens import client_credentials_token
 from cognito_rules.endpoint import vendor_endpoint
 from cognito_rules.http import AFTER_LOGIN, Answer, Budget, Endpoint, code_of, encode, post
-from cognito_rules.people import check_cutoff, is_account_older
+from cognito_rules.people import check_cutoff, is_account_older, unknown_person
 
 # The calls of one delivery have to fit into the rule's time; the first one gets the token too.
 TOKEN = AFTER_LOGIN.within(2.5)
@@ -26,6 +26,14 @@ CUSTOMER_SET = (
 )
 TAGS_ADD = "tagsAdd(id: $id, tags: $tags) { userErrors { field message } }"
 METAFIELDS_SET = "metafieldsSet(metafields: $metafields) { userErrors { field message code } }"
+CUSTOMER_FIND = (
+    "query($identifier: CustomerIdentifierInput!) {"
+    " customerByIdentifier(identifier: $identifier) { id } }"
+)
+CUSTOMER_ERASE = (
+    "mutation($id: ID!) { customerRequestDataErasure(customerId: $id)"
+    " { customerId userErrors { field message code } } }"
+)
 CONSENT_UPDATE = (
     "customerEmailMarketingConsentUpdate(input: $consent) { userErrors { field message code } }"
 )
@@ -63,7 +71,33 @@ def rule(login: Login, effects: Effects) -> None:
     ):
         effects.warn("shopify_api_version_replaced")
     _refuse_for(answer, errors)
-    _complete(login, _customer_id(answer, body))
+    customer_id = _customer_id(answer, body)
+    effects.remember_as(customer_id)
+    _complete(login, customer_id)
+
+
+@rule.forget
+def forget(login: Login, effects: Effects) -> None:
+    """Request the erasure of the customer's data, which Shopify carries out when it may.
+
+    The app needs the scope write_customer_data_erasure. Known by the id that Shopify gave, or by
+    the address.
+
+    Reads:  ``login.user`` (known_as, email, which is verified or unknown).
+    Source: Shopify docs, "customerRequestDataErasure", "customerByIdentifier".
+    """
+    customer_id = login.user.known_as
+    if not customer_id:
+        if not login.user.email:
+            raise unknown_person(login.configuration["shop"])
+        identifier = {"identifier": {"emailAddress": login.user.email}}
+        _, body = _call(login, CUSTOMER_FIND, identifier, budget=FIRST)
+        customer_id = ((body.get("data") or {}).get("customerByIdentifier") or {}).get("id")
+    if not customer_id:
+        return
+    answer, body = _call(login, CUSTOMER_ERASE, {"id": customer_id}, budget=NEXT)
+    errors = _user_errors(body, "customerRequestDataErasure")
+    _refuse_for(answer, [error for error in errors if error.get("code") != "DOES_NOT_EXIST"])
 
 
 @rule.check

@@ -12,6 +12,7 @@ from cognito_rules.people import person_id
 
 # A workspace's data live in one of these places; Segment refuses what comes to the wrong one.
 HOSTS = {"us": "api.segment.io", "eu": "events.eu1.segmentapis.com"}
+PUBLIC_HOSTS = {"us": "api.segmentapis.com", "eu": "eu1.api.segmentapis.com"}
 
 # Segment answers 200 and drops what is larger, so the limit is ours to keep.
 MAX_EVENT_BYTES = 32 * 1024
@@ -52,6 +53,40 @@ def rule(login: Login, effects: Effects) -> None:
     answer = post(
         _endpoint(login.configuration),
         encode(envelope),
+        budget=AFTER_LOGIN,
+        authorize=authorize,
+        repeatable=True,
+        busy=_asked_to_wait,
+        about={"login_id": login.event.id or None},
+    )
+    _check(answer)
+
+
+@rule.forget
+def forget(login: Login, effects: Effects) -> None:
+    """Ask for a regulation of the workspace, which Segment carries out within about a month.
+
+    Asked twice, Segment makes two of them, of which the second finds nothing.
+
+    Reads:  ``login.user`` (user_id, app_metadata.legacy_user_id).
+    Source: Segment docs, "User Deletion and Suppression"; Public API, Create Workspace Regulation.
+    """
+    settings = login.configuration
+
+    def authorize(refresh: bool) -> dict[str, str]:
+        token = login.secret("SEGMENT_PUBLIC_API_TOKEN", refresh=refresh)
+        return {"Authorization": f"Bearer {token}"}
+
+    regulation = {
+        "regulationType": settings["regulation"],
+        "subjectType": "USER_ID",
+        "subjectIds": [person_id(login, settings["user_id"])],
+    }
+    answer = post(
+        vendor_endpoint(
+            PUBLIC_HOSTS[settings["region"]], "/regulations", stand_in=settings["stand_in"]
+        ),
+        encode(regulation),
         budget=AFTER_LOGIN,
         authorize=authorize,
         repeatable=True,

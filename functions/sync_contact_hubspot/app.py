@@ -6,7 +6,7 @@ from typing import Any
 from cognito_rules import ConfigurationError, Effects, Login, UpstreamError, lambda_rule
 from cognito_rules.endpoint import vendor_endpoint
 from cognito_rules.http import AFTER_LOGIN, Answer, Budget, Endpoint, code_of, encode, send
-from cognito_rules.people import check_cutoff, is_account_older
+from cognito_rules.people import check_cutoff, is_account_older, unknown_person
 
 HOST = "api.hubapi.com"
 
@@ -39,8 +39,34 @@ def rule(login: Login, effects: Effects) -> None:
         effects.warn("account_older_than_cutoff")
         return
     record_id = _upsert(login) if settings["overwrite"] else _create(login) or _find(login)
+    effects.remember_as(record_id)
     if settings["list_id"]:
         _add_to_list(login, record_id)
+
+
+@rule.forget
+def forget(login: Login, effects: Effects) -> None:
+    """Delete the contact for good, with all that HubSpot holds of them.
+
+    Known by the id that HubSpot gave, by the property that takes the user id, or by the address,
+    which HubSpot then blocks from being used again when there is no such contact.
+
+    Reads:  ``login.user`` (known_as, user_id, email, which is verified or unknown,
+            app_metadata.hubSpotContactId).
+    Source: HubSpot docs, "Permanently delete a contact (GDPR-compliant)".
+    """
+    key = login.configuration["external_id_property"]
+    imported = login.at("user.app_metadata.hubSpotContactId", None)
+    record_id = login.user.known_as or imported or (key and _find_by(login, key))
+    if record_id:
+        wanted = {"objectId": str(record_id)}
+    elif login.user.email:
+        wanted = {"objectId": login.user.email, "idProperty": "email"}
+    else:
+        raise unknown_person(HOST)
+    answer = _call(login, "POST", f"{_contacts(login)}/gdpr-delete", wanted, budget=CONTACT)
+    if answer.status != 404:
+        _check(answer)
 
 
 @rule.check
@@ -115,6 +141,15 @@ def _find(login: Login) -> str:
     answer = _call(login, "POST", f"{_contacts(login)}/batch/read", wanted, budget=LOOK_UP)
     _check(answer)
     return _id_of(answer, _first_result(answer))
+
+
+def _find_by(login: Login, key: str) -> str | None:
+    """Return the id of the contact with the user id in the property ``key``, None without one."""
+    wanted = {"idProperty": key, "inputs": [{"id": login.user.user_id}], "properties": [key]}
+    answer = _call(login, "POST", f"{_contacts(login)}/batch/read", wanted, budget=LOOK_UP)
+    _check(answer)
+    found = _first_result(answer)
+    return None if found is None else _id_of(answer, found)
 
 
 def _upsert(login: Login) -> str:

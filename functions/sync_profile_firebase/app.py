@@ -59,18 +59,20 @@ def rule(login: Login, effects: Effects) -> None:
     if login.configuration["only_if_changed"] and known == digest and age < REMEMBERED_SECONDS:
         effects.warn("unchanged")
         return
-    answer = send(
-        "PATCH",
-        endpoint,
-        body,
-        budget=WRITE,
-        authorize=lambda refresh: _authorize(login, refresh),
-        repeatable=True,
-        busy=_was_contended,
-        about={"login_id": login.event.id or None},
-    )
-    _check(answer)
+    _patch(login, endpoint, body)
     _remember(login, endpoint.url, digest)
+
+
+@rule.forget
+def forget(login: Login, effects: Effects) -> None:
+    """Take the fields that this rule writes out of the person's node; what else is there stays.
+
+    Reads:  ``login.user`` (user_id, app_metadata.legacy_user_id).
+    Source: Firebase docs, "Database REST API" (a null takes a field out).
+    """
+    endpoint = _endpoint(login.configuration, _path(login))
+    _patch(login, endpoint, encode(dict.fromkeys(login.configuration["fields"])))
+    _written.pop(endpoint.url, None)
 
 
 @rule.check
@@ -114,6 +116,20 @@ def _values(login: Login) -> dict[str, Any]:
     if settings["clear_missing"]:
         return known  # a null takes a field out
     return {name: value for name, value in known.items() if value is not None}
+
+
+def _patch(login: Login, endpoint: Endpoint, body: bytes) -> None:
+    answer = send(
+        "PATCH",
+        endpoint,
+        body,
+        budget=WRITE,
+        authorize=lambda refresh: _authorize(login, refresh),
+        repeatable=True,
+        busy=_was_contended,
+        about={"login_id": login.event.id or None},
+    )
+    _check(answer)
 
 
 def _authorize(login: Login, refresh: bool) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cognito_rules import Effects, Login, lambda_rule
-from cognito_rules.salesforce_lead import check_lead, send_lead
+from cognito_rules.salesforce_lead import check_lead, forget_lead, send_lead
 
 
 @lambda_rule
@@ -21,6 +21,15 @@ def rule(login: Login, effects: Effects) -> None:
     Source: Auth0 docs, "Track new leads in Salesforce"; see ``cognito_rules.salesforce_lead``.
     """
     send_lead(login, effects, sources=["towerdata"])
+
+
+@rule.forget
+def forget(login: Login, effects: Effects) -> None:
+    """Delete the person's record, by their user id.
+
+    Reads:  ``login.user.user_id``.
+    """
+    forget_lead(login)
 
 
 @rule.check

@@ -3,6 +3,7 @@
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 from cognito_rules import ConfigurationError, Effects, Login, UpstreamError, lambda_rule
 from cognito_rules.endpoint import vendor_endpoint
@@ -19,6 +20,7 @@ from cognito_rules.people import person_id
 
 # A project's data live in one of these places.
 HOSTS = {"us": "api.mixpanel.com", "eu": "api-eu.mixpanel.com", "in": "api-in.mixpanel.com"}
+DELETION_HOSTS = {"us": "mixpanel.com", "eu": "eu.mixpanel.com", "in": "in.mixpanel.com"}
 
 # Ids that Mixpanel takes for nobody, in any case of letters.
 NOBODY = frozenset(
@@ -67,6 +69,40 @@ def rule(login: Login, effects: Effects) -> None:
         about={"login_id": login.event.id or None},
     )
     _check(answer)
+
+
+@rule.forget
+def forget(login: Login, effects: Effects) -> None:
+    """Ask for the deletion of all that the project holds under the person's id; it takes weeks.
+
+    Asked twice, Mixpanel makes two tasks of it, of which the second finds nothing.
+
+    Reads:  ``login.user`` (user_id, app_metadata.legacy_user_id).
+    Source: Mixpanel docs, "GDPR and CCPA API (v3)", Create Deletion.
+    """
+    person = person_id(login, login.configuration["distinct_id"])
+    if not person or person.lower() in NOBODY:
+        return  # of whom nothing was ever sent
+
+    def authorize(refresh: bool) -> dict[str, str]:
+        token = login.secret("MIXPANEL_GDPR_TOKEN", refresh=refresh)
+        return {"Authorization": f"Bearer {token}"}
+
+    project = quote(login.secret("MIXPANEL_PROJECT_TOKEN"), safe="")
+    answer = post(
+        vendor_endpoint(
+            DELETION_HOSTS[login.configuration["region"]],
+            f"/api/app/data-deletions/v3.0/?token={project}",
+            stand_in=login.configuration["stand_in"],
+        ),
+        encode({"distinct_ids": [person], "compliance_type": "GDPR"}),
+        budget=AFTER_LOGIN,
+        authorize=authorize,
+        repeatable=True,
+        about={"login_id": login.event.id or None},
+    )
+    if not answer.is_success:
+        raise answer.refusal()
 
 
 @rule.check

@@ -44,6 +44,22 @@ def rule(login: Login, effects: Effects) -> None:
     _check(_call(login, "PUT", f"/contacts/{quote(str(contact['id']), safe='')}", changes, WRITE))
 
 
+@rule.forget
+def forget(login: Login, effects: Effects) -> None:
+    """Delete the contact with the person's external id; Intercom destroys it after seven days.
+
+    Reads:  ``login.user`` (user_id, app_metadata.legacy_user_id).
+    Source: Intercom docs, "Delete a contact".
+    """
+    contact = _find(login)
+    if contact is None:
+        return
+    path = f"/contacts/{quote(str(contact['id']), safe='')}"
+    answer = _call(login, "DELETE", path, None, WRITE)
+    if answer.status != 404:
+        _check(answer)
+
+
 @rule.check
 def check(configuration: dict[str, Any]) -> None:
     """Refuse attributes that the rule may not read, and a stand-in that is none."""

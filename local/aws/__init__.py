@@ -34,6 +34,7 @@ COMPLETIONS = (
     "embedded_metrics",
     "encryption_context",
     "event_sources",
+    "templates",
 )
 
 

@@ -92,6 +92,10 @@ def entry(rule: str, **changes: Any) -> dict[str, Any]:
     return {"rules": [{"rule": rule, **changes}]}
 
 
+def override(purpose: str, **modes: Any) -> dict[str, Any]:
+    return {"region_override": {purpose: modes}}
+
+
 REFUSED = {
     "an unknown key": {"rule": []},
     "an unknown choice": {"unregistered_applications": "some"},
@@ -130,6 +134,14 @@ REFUSED = {
     "a guard once for each person": guard(once_per_user=True),
     "a guard of people for machines": guard(runs_on_client_credentials=True),
     "an enricher at sign-up": entry("oidc_scope_claims", runs_on_sign_up=True),
+    "an override for no purpose": override("sales", opt_in=["EEA"], elsewhere="off"),
+    "an override without elsewhere": override("analytics", opt_in=["EEA"]),
+    "an override without countries": override("analytics", elsewhere="opt_in"),
+    "an empty list of countries": override("analytics", opt_in=[], elsewhere="off"),
+    "a country that is none": override("analytics", opt_in=["EEA", "XX"], elsewhere="off"),
+    "a country as text": override("analytics", opt_in="EEA", elsewhere="off"),
+    "a mode that is none": override("analytics", ask=["EEA"], elsewhere="off"),
+    "another mode elsewhere": override("analytics", opt_in=["EEA"], elsewhere="ask"),
     "a rule for all applications that never is": entry(
         "deny_application", when=EVERYBODY, configuration={}
     ),
@@ -141,6 +153,7 @@ TAKEN = {
     "a guard that is off": guard(mode="off", rollout=0),
     "an enricher for some": entry("oidc_scope_claims", rollout=1, placement="inline"),
     "a rule that tells others": entry("record_events_splunk", require_consent="opt_in"),
+    "an override": override("analytics", opt_in=["EEA", "UK", "CH"], elsewhere="opt_out"),
     "an application": {"applications": {"abc": {"name": "x", "metadata": {"tier": "gold"}}}},
 }
 

@@ -11,7 +11,7 @@ from cognito_rules.effect_values import PROFILE_ATTRIBUTES
 from cognito_rules.errors import RuleError
 from cognito_rules.fields import FIELDS, OPEN_MAPS
 from cognito_rules.iam import MAX_TAGS
-from cognito_rules.manifest import EVENT_TYPES
+from cognito_rules.manifest import EVENT_TYPES, USER_DELETED
 from cognito_rules.protocol import (
     EFFECTS,
     MAX_REASON_LENGTH,
@@ -72,7 +72,7 @@ def test_closed_lists_are_the_layers() -> None:
     assert deny["reason"]["maxLength"] == MAX_REASON_LENGTH
     attribute = EFFECT_SCHEMAS["set_profile"]["properties"]["attribute"]
     assert set(attribute["enum"]) == PROFILE_ATTRIBUTES
-    assert LOGIN["event"]["properties"]["type"]["enum"] == [*EVENT_TYPES, None]
+    assert LOGIN["event"]["properties"]["type"]["enum"] == [*EVENT_TYPES, USER_DELETED, None]
     tags = EFFECT_SCHEMAS["set_session_tags"]["properties"]["tags"]
     assert tags["maxProperties"] == MAX_TAGS
 

@@ -133,6 +133,14 @@ def test_only_named_resources_are_left_out_of_the_embedded_aws() -> None:
     assert set(Stack().resources) - set(local.resources) == {"EventArchive", "ExampleBucketPolicy"}
 
 
+def test_a_deletion_in_the_pool_forgets_nobody_unless_it_is_asked_for() -> None:
+    on_demand = {"ForgetSubscription", "ForgetPermission"}
+
+    assert on_demand.isdisjoint(Stack().resources)
+    assert on_demand <= set(Stack(ForgetDeletedUsers="true").resources)
+    assert "ForgetFunction" in Stack().resources
+
+
 # -- for every rule ----------------------------------------------------------------------------
 
 
@@ -144,6 +152,7 @@ def test_there_is_a_function_for_each_rule_and_no_other() -> None:
     flows = {
         "AnnounceFunction",
         "DeliverFunction",
+        "ForgetFunction",
         "RecordPasswordFunction",
         "ValidateChainFunction",
     }

@@ -24,6 +24,7 @@ from tests.contract.stack_template import (
 FEDERATED = ["AdministratorRole", "DeveloperRole", "ReadOnlyRole"]
 ACCOUNT_ARN = "eu-west-1:111122223333"
 
+LEADING_KEYS = "dynamodb:LeadingKeys"
 GIVEN_KEY = "arn:aws:kms:eu-west-1:111122223333:key/1"
 
 # The whole list of what may be allowed on "*", with the reason.
@@ -367,15 +368,38 @@ def test_deliver_may_invoke_after_login_rules_only(stack: Stack) -> None:
 
 
 def test_deliver_may_touch_nothing_of_people_but_its_own_items(stack: Stack) -> None:
-    [condition] = [
-        statement["Condition"]
-        for name, statement in stack.statements()
-        if name == "DeliverRole" and statement["Resource"] == "<ProfilesTable.Arn>"
-    ]
-
-    assert condition == {
-        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["ENRICHMENT#*", "ONCE#*"]}
+    assert by_leading_keys(stack, "DeliverRole", "<ProfilesTable.Arn>") == {
+        ("DeleteItem", "GetItem", "PutItem"): ["ENRICHMENT#*", "ONCE#*"],
+        ("UpdateItem",): ["ONCE#*"],
+        ("GetItem",): ["FORGOTTEN#*"],
     }
+
+
+def test_forget_may_remove_what_is_kept_of_people_and_announce_that(stack: Stack) -> None:
+    assert by_leading_keys(stack, "ForgetRole", "<ProfilesTable.Arn>") == {
+        ("BatchGetItem", "DeleteItem"): ["ENRICHMENT#*", "FORGOTTEN#*", "ONCE#*", "USER#*"],
+        ("PutItem",): ["FORGOTTEN#*"],
+    }
+    assert by_leading_keys(stack, "ForgetRole", "<SessionsTable.Arn>") == {
+        ("PutItem",): ["deleted#*"]
+    }
+    assert set(allowed(stack, "ForgetRole")) == {
+        *("logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"),
+        *("dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem"),
+    }
+    assert allowed(stack, "ForgetRole")["sqs:SendMessage"] == {"<AnnounceDeadLetterQueue.Arn>"}
+
+
+def by_leading_keys(stack: Stack, owner: str, table: str) -> dict[tuple[str, ...], list[str]]:
+    """Return actions on a table -> keys that they are allowed on; each has such a condition."""
+    found = {}
+    for name, statement in stack.statements():
+        if name == owner and statement["Resource"] == table:
+            actions = (action.partition(":")[2] for action in as_list(statement["Action"]))
+            [(operator, condition)] = statement["Condition"].items()
+            assert (operator, set(condition)) == ("ForAllValues:StringLike", {LEADING_KEYS})
+            found[tuple(actions)] = as_list(condition[LEADING_KEYS])
+    return found
 
 
 def test_nothing_else_is_allowed_on_everything(stack: Stack) -> None:

@@ -67,10 +67,12 @@ def test_the_triggers_look_where_the_document_is(stack: Stack) -> None:
     assert stack.properties("ChainProfile")["Name"] == CHAIN_PROFILE
 
 
-def test_the_triggers_may_read_this_document_and_no_other(stack: Stack) -> None:
+def test_whoever_needs_the_chain_may_read_this_document_and_no_other(stack: Stack) -> None:
     [statement] = statements(stack, "ReadChainPolicy")
 
-    assert stack.properties("ReadChainPolicy")["Roles"] == ["<LoginRole>", "<SignUpRole>"]
+    assert stack.properties("ReadChainPolicy")["Roles"] == [
+        *("<LoginRole>", "<SignUpRole>", "<ForgetRole>")
+    ]
     assert statement["Action"] == [
         "appconfig:GetLatestConfiguration",
         "appconfig:StartConfigurationSession",

@@ -289,3 +289,18 @@ def test_without_letters_it_says_so(stack: QueuesStack) -> None:
     result = stack.run("redrive")
 
     assert (result.exit_code, result.output) == (0, "There are no such dead letters.\n")
+
+
+def test_a_deletion_is_sent_again_although_the_person_is_gone(stack: QueuesStack) -> None:
+    gone = "00000000-0000-4000-8000-000000000001"
+    deletion = a_view(HUBSPOT, "D1", gone) | {"type": "UserDeleted", "person": gone}
+    stack.put(HUBSPOT, json.dumps(deletion), {"reason": "misconfigured"})
+    stack.set_aside(HUBSPOT, "L1", "misconfigured", user_id=gone)
+
+    result = stack.run("redrive", "--json")
+
+    assert json.loads(result.output)["rules"] == {
+        HUBSPOT: {"misconfigured": {"letters": 2, "sent": 1, "user_deleted": 1}}
+    }
+    [message] = stack.messages(HUBSPOT)
+    assert json.loads(message["Body"])["event_id"] == "D1"

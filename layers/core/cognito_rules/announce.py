@@ -21,7 +21,7 @@ from cognito_rules.announcement import SCHEMA
 from cognito_rules.errors import RuleError
 from cognito_rules.login import parse_time
 from cognito_rules.logs import logger
-from cognito_rules.manifest import EVENT_TYPES
+from cognito_rules.manifest import EVENT_TYPES, USER_DELETED
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -166,7 +166,8 @@ def _parse(text: str) -> dict[str, Any]:
     if not isinstance(announcement, dict) or announcement.get("schema") != SCHEMA:
         raise AnnouncementError(f"the announcement is not of schema {SCHEMA}")
     views, rules = announcement.get("views"), announcement.get("rules")
-    if announcement.get("type") not in EVENT_TYPES or not isinstance(views, dict):
+    types = (*EVENT_TYPES, USER_DELETED)
+    if announcement.get("type") not in types or not isinstance(views, dict):
         raise AnnouncementError("the announcement has an unknown type, or no views")
     if not views or rules != sorted(views) or not all(map(_is_view, views.values())):
         raise AnnouncementError("the announcement's views are malformed")

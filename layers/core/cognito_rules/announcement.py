@@ -94,20 +94,20 @@ def _needed(told: list[Entry], not_told: dict[str, str]) -> list[Entry]:
 
 def _fitting_document(event: Facts, subscribed: list[Entry], seen: Facts) -> str:
     views = _views(event, subscribed, seen)
-    document = _document(event, views)
+    text = document(event, views)
     for less in (_without_maps, _who_and_where):
-        if _fits(document, views):
+        if _fits(text, views):
             break
         views = _views(event, subscribed, less(seen))
-        document = _document(event, views, truncated=True)
-    return document
+        text = document(event, views, truncated=True)
+    return text
 
 
-def _fits(document: str, views: dict[str, dict[str, Any]]) -> bool:
-    if len(document) <= MAX_VIEW_BYTES:
+def _fits(text: str, views: dict[str, dict[str, Any]]) -> bool:
+    if len(text) <= MAX_VIEW_BYTES:
         return True
     largest = max(len(json.dumps(view)) for view in views.values())
-    return len(document) <= MAX_BYTES and largest <= MAX_VIEW_BYTES
+    return len(text) <= MAX_BYTES and largest <= MAX_VIEW_BYTES
 
 
 def _without_maps(facts: Facts) -> Facts:
@@ -139,8 +139,9 @@ def _views(event: Facts, entries: list[Entry], facts: Facts) -> dict[str, dict[s
         )
         view = views.setdefault(rule, {"event_id": event["id"], "rule": rule, "deliveries": []})
         about = _about(entry, entries[:index], entries[index + 1 :])
-        if about or entry.manifest.enriches:
-            # For what is kept of the person, which no rule needs to be told.
+        if about or entry.manifest.enriches or entry.manifest.forgets:
+            # For what is kept of the person, and to tell of nobody who was deleted since, which no
+            # rule needs to be told.
             view["person"] = lookup(facts, ("user", "user_id"))
         view["deliveries"].append({"entry": entry.id, "request": request, **about})
     return views
@@ -166,9 +167,9 @@ def _about(entry: Entry, before: list[Entry], after: list[Entry]) -> dict[str, A
     return {key: value for key, value in about.items() if value}
 
 
-def _document(event: Facts, views: dict[str, Any], *, truncated: bool = False) -> str:
+def document(event: Facts, views: dict[str, Any], *, truncated: bool = False) -> str:
     """Return the announcement as JSON in ASCII, where characters are bytes."""
-    document = {
+    whole = {
         "schema": SCHEMA,
         "id": event["id"],
         "type": event["type"],
@@ -178,5 +179,5 @@ def _document(event: Facts, views: dict[str, Any], *, truncated: bool = False) -
         "views": views,
     }
     if truncated:
-        document["truncated"] = True
-    return json.dumps(document, separators=(",", ":"))
+        whole["truncated"] = True
+    return json.dumps(whole, separators=(",", ":"))

@@ -18,6 +18,7 @@ from cognito_rules.fields import Facts, lookup
 from cognito_rules.manifest import Manifest
 
 if TYPE_CHECKING:
+    from cognito_rules.regions import RegionOverride
     from cognito_rules.rule import Rule
 
 Mode = Literal["enforce", "shadow", "off"]
@@ -74,6 +75,7 @@ class Entry:
     runs_on_sign_up: bool = False
     overrides: bool = False
     require_consent: RequireConsent = "off"
+    region_override: RegionOverride | None = None
     once_per_user: bool = False
 
     def is_rolled_out_to(self, user_id: str) -> bool:

@@ -28,9 +28,13 @@ from cognito_rules.errors import ChainError, ConfigurationError, Problem
 from cognito_rules.manifest import Manifest
 
 if TYPE_CHECKING:
+    from cognito_rules.regions import RegionOverride
     from cognito_rules.rule import Rule
 
-_DOCUMENT_KEYS = {"unregistered_applications", "on_commit_failure", "applications", "rules"}
+_DOCUMENT_KEYS = {
+    *("unregistered_applications", "on_commit_failure", "applications", "rules"),
+    "region_override",
+}
 _ENTRY_KEYS = {
     *("rule", "id", "when", "configuration", "mode", "rollout", "placement", "overrides"),
     *("runs_on_refresh", "runs_on_client_credentials", "runs_on_sign_up"),
@@ -73,6 +77,7 @@ class DocumentReader:
         self.problems: list[Problem] = []
         self.claim_owners: dict[tuple[str, str], str] = {}
         self.ids: list[Any] = []  # so far, illegal ones too
+        self.regions: Mapping[str, RegionOverride] = {}
 
     def read(self) -> Chain:
         """Return the chain; raises ChainError with all problems."""
@@ -81,6 +86,8 @@ class DocumentReader:
         self._refuse_unknown(_DOCUMENT, self.document, _DOCUMENT_KEYS)
         self._refuse_what_is_no_json()
         applications = self._applications(self.document.get("applications", {}))
+        if "region_override" in self.document:
+            self.regions = self._region_overrides(self.document["region_override"])
         tables = self.document.get("rules", [])
         if not isinstance(tables, list):
             self.problems.append(Problem("rules must be a list of [[rules]] tables", ("rules",)))
@@ -172,6 +179,15 @@ class DocumentReader:
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 self._refuse_arns(item, *path, index)
+
+    def _region_overrides(self, tables: Any) -> dict[str, RegionOverride]:
+        from cognito_rules.regions import RegionReader  # only a chain that asks by country pays
+
+        reader = RegionReader()
+        overrides = reader.read(tables)
+        for sentence, path in reader.problems:
+            self._refuse(_Place("region_override", ("region_override",)), sentence, *path)
+        return overrides
 
     def _applications(self, tables: Any) -> dict[str, Application]:
         applications: dict[str, Application] = {}
@@ -268,6 +284,10 @@ class DocumentReader:
             runs_on_sign_up=self._on_sign_up(where, table, manifest),
             overrides=self._flag(where, table, "overrides", False),
             require_consent=self._consent(where, table, manifest),
+            # What an entry says of itself outweighs what the document says of its purpose.
+            region_override=None
+            if "require_consent" in table
+            else self.regions.get(manifest.purpose or ""),
             once_per_user=self._once(where, table, manifest, configuration),
         )
 

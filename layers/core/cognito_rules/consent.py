@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cognito_rules.chain import Entry, RequireConsent
-from cognito_rules.fields import Facts, knows, lookup
+from cognito_rules.fields import Facts, Path, knows, lookup
 from cognito_rules.manifest import Purpose
 
 DEFAULT_CONSENT: Mapping[Purpose, RequireConsent] = {
@@ -23,6 +23,7 @@ DEFAULT_CONSENT: Mapping[Purpose, RequireConsent] = {
     "marketing": "opt_in",
     "enrichment": "opt_in",
 }
+COUNTRY: Path = ("request", "geoip", "country_code")
 _REFUSED_BY_GPC = frozenset({"analytics", "marketing", "enrichment"})
 _NEEDS_A_PROVEN_ADDRESS = frozenset({"marketing", "enrichment"})
 
@@ -33,9 +34,10 @@ def obstacle(entry: Entry, facts: Facts) -> str | None:
     ``no_consent``; ``done_before``, as an import says; ``not_a_sign_up``, for a rule that runs once
     and hears of sign-ups; ``context_missing`` for a required field that this login cannot know.
     """
-    if entry.require_consent != "off":
+    required = required_consent(entry, facts)
+    if required != "off":
         granted = consent(entry.manifest.purpose, facts)
-        if granted is False or (granted is None and entry.require_consent == "opt_in"):
+        if granted is False or (granted is None and required == "opt_in"):
             return "no_consent"
     if entry.once_per_user:
         markers = entry.manifest.imported_markers
@@ -50,6 +52,13 @@ def obstacle(entry: Entry, facts: Facts) -> str | None:
     if any(not knows(seen, read.path) for read in entry.manifest.required_reads):
         return "context_missing"
     return None
+
+
+def required_consent(entry: Entry, facts: Facts) -> RequireConsent:
+    """Return what ``entry`` needs of this person, where the login comes from."""
+    if entry.region_override is None:
+        return entry.require_consent
+    return entry.region_override.mode_in(lookup(facts, COUNTRY))
 
 
 def consent(purpose: str | None, facts: Facts) -> bool | None:

@@ -37,9 +37,10 @@ from cognito_rules.delivery import (
     VendorDown,
     View,
     check_response,
+    known_as,
 )
 from cognito_rules.logs import logger
-from cognito_rules.manifest import Manifest, catalogue
+from cognito_rules.manifest import USER_DELETED, Manifest, catalogue
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
@@ -262,6 +263,8 @@ class Deliverer:
     ) -> str:
         """Make one delivery when its time has come and it is still wanted; return the outcome."""
         person, event_id = view.person or "", view.facts["event_id"]
+        if person and view.facts["type"] != USER_DELETED and self._markers.are_forgotten(person):
+            return "user_deleted"
         needed_by = delivery.get("needed_by")
         if needed_by and self._markers.are_final(person, needed_by):
             return "not_needed"
@@ -300,7 +303,7 @@ class Deliverer:
         if before is not None:
             return before
         try:
-            effects = self._invoke(view, delivery, remaining)
+            effects, given = self._invoke(view, delivery, remaining)
         except Fault as fault:
             if not self._is_last(message, fault):
                 self._markers.keep(*who, event_id, message.delay_after(fault))
@@ -313,15 +316,18 @@ class Deliverer:
             raise
         self._hop.keep(view.person, effects)
         if once:
-            self._markers.finish(*who, event_id, "done")
+            self._markers.finish(*who, event_id, "done", known_as=given)
         else:
             self._markers.release(*who)
         return "delivered"
 
     def _invoke(
         self, view: View, delivery: dict[str, Any], remaining: Callable[[], float]
-    ) -> list[Effect]:
-        """Invoke a rule behind its circuit; raises Fault unless it made the delivery."""
+    ) -> tuple[list[Effect], str | None]:
+        """Invoke a rule behind its circuit; raises Fault unless it made the delivery.
+
+        Returns the effects, and the id that the vendor gave the person.
+        """
         rule = view.rule
         request = self._hop.enriched(
             view.person or "", delivery.get("sources", ()), delivery["request"]
@@ -332,18 +338,19 @@ class Deliverer:
             # It would be cut off in the middle: the message comes back to a call with more time.
             raise Fault("no_time", retryable=True, delay=1, counts=False)
 
-        def invoke() -> list[Effect]:
+        def invoke() -> tuple[list[Effect], str | None]:
             timeout = min(left, allowed + COLD_START)
-            return check_response(self._invoker.invoke(rule.name, request, timeout), rule.writes)
+            response = self._invoker.invoke(rule.name, request, timeout)
+            return check_response(response, rule.writes), known_as(response)
 
         guarded = circuit_breaker(
             f"circuit#{rule.name}", self._circuits, on_transition=_log_circuit, config=self._circuit
         )(invoke)
         try:
-            effects: list[Effect] = guarded()
+            made: tuple[list[Effect], str | None] = guarded()
         except CircuitBreakerOpenError as error:
             raise Fault("circuit_open", retryable=True) from error
-        return effects
+        return made
 
 
 def _log_circuit(change: CircuitTransition) -> None:

@@ -41,6 +41,7 @@ _REASONS = {
 }
 # Rejections that say something of the rule, and nothing of the person.
 _RULE_IS_WRONG = frozenset({"rule_error", "invalid_answer"})
+MAX_KNOWN_AS = 256
 _LISTS = ("waits_for", "needed_by", "sources")
 
 
@@ -151,7 +152,7 @@ class View:
         good = (
             facts["schema"] == SCHEMA
             and rule.stage == "after_login"
-            and facts["type"] in rule.events
+            and rule.hears_of(facts["type"])
             and len(deliveries) > 0
             and all(isinstance(text, str) and text for text in texts)
             and all(isinstance(item["request"], dict) for item in deliveries)
@@ -181,6 +182,14 @@ def _are_texts(value: Any) -> bool:
 def _needs_a_person(rule: Manifest, deliveries: Iterable[Mapping[str, Any]]) -> bool:
     keys = ("once", *_LISTS)
     return bool(rule.enriches) or any(key in item for item in deliveries for key in keys)
+
+
+def known_as(response: Mapping[str, Any]) -> str | None:
+    """Return the id that the vendor gave the person, of a response that was checked."""
+    said = response.get("known_as")
+    if said is not None and not (isinstance(said, str) and 0 < len(said) <= MAX_KNOWN_AS):
+        raise Fault("invalid_answer", retryable=False)
+    return said
 
 
 def check_response(response: Any, writes: Iterable[Path] = ()) -> list[Effect]:

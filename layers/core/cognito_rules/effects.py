@@ -21,6 +21,7 @@ class Effects:
         self._writes = tuple(WRITABLE if writes is None else writes)
         self.items: list[Effect] = []
         self.warnings: list[str] = []
+        self.known_as: str | None = None
 
     def _record(self, effect: str, /, **fields: Any) -> None:
         self.items.append(check_effect({"effect": effect, **fields}, self._writes))
@@ -28,6 +29,13 @@ class Effects:
     def warn(self, code: str) -> None:
         """Note ``code`` for logs and traces; the login goes on."""
         self.warnings.append(code)
+
+    def remember_as(self, known_as: str) -> None:
+        """Note the id that the rule's system gave the person: by it they can be forgotten there.
+
+        For rules that run once for each person; it is read as ``login.user.known_as`` then.
+        """
+        self.known_as = known_as
 
     def deny(self, reason: str, *, code: str, public_code: str = "access_denied") -> None:
         """Refuse the login. The person reads ``reason``; ``code`` is for logs and traces only."""

@@ -40,6 +40,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "user_metadata",
         "app_metadata",
         "enrichment",
+        "known_as",
     ),
     "client": ("client_id", "name", "metadata"),
     "connection": ("name", "strategy"),

@@ -35,6 +35,8 @@ PURPOSES: tuple[str, ...] = get_args(Purpose)
 # How long the system that a rule calls knows an event again, and drops a second copy of it.
 DropsDuplicates = Literal["never", "for_a_day", "always"]
 EVENT_TYPES = ("LoginCompleted", "SignUpConfirmed", "LoginDenied")
+# What a rule hears of when it can ask its system to forget a person, beside ``events``.
+USER_DELETED = "UserDeleted"
 MAX_TIMEOUT_MS = {"after_login": 20_000}
 DEFAULT_TIMEOUT_MS = {"after_login": 8_000}
 
@@ -50,6 +52,7 @@ _OPTIONAL = (
     "once_unless",
     "imported_markers",
     "drops_duplicates",
+    "forget_reads",
     "events",
     "runs_on_refresh",
     "runs_on_client_credentials",
@@ -81,6 +84,7 @@ class Manifest:
     once_unless: str | None = None
     imported_markers: tuple[Path, ...] = ()
     drops_duplicates: DropsDuplicates = "never"
+    forget_reads: tuple[Read, ...] = ()
     events: tuple[str, ...] = ()
     runs_on_refresh: bool = False
     runs_on_client_credentials: bool = False
@@ -154,6 +158,7 @@ class Manifest:
             once_unless=_once_unless(once_per_user, settings, declared.get("once_unless")),
             imported_markers=_markers(stage, declared.get("imported_markers", ())),
             drops_duplicates=cast(DropsDuplicates, drops_duplicates),
+            forget_reads=_forget_reads(stage, declared.get("forget_reads", ())),
             events=events,
             runs_on_refresh=_flag("runs_on_refresh", declared.get("runs_on_refresh", runs_again)),
             runs_on_client_credentials=_flag(
@@ -195,6 +200,19 @@ class Manifest:
         return known and any(
             read.path in (EVERYTHING, parts[: len(read.path)]) for read in self.reads
         )
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the rule can ask its system to forget a person."""
+        return bool(self.forget_reads)
+
+    def hears_of(self, event_type: str) -> bool:
+        """Say whether such an event may come to the rule."""
+        return event_type in self.events or (self.forgets and event_type == USER_DELETED)
+
+    def reads_of(self, event_type: Any) -> tuple[Read, ...]:
+        """Return what the rule reads of an event of this type."""
+        return self.forget_reads if event_type == USER_DELETED else self.reads
 
     @property
     def is_guard(self) -> bool:
@@ -293,6 +311,19 @@ def _once_unless(once_per_user: bool, settings: Settings, name: Any) -> str | No
     if name is not None and (not once_per_user or name not in flags):
         raise ManifestError("once_unless is a boolean setting of a rule that is once_per_user")
     return cast(str | None, name)
+
+
+def _forget_reads(stage: str, value: Any) -> tuple[Read, ...]:
+    texts = _texts("forget_reads", value)
+    if not texts:
+        return ()
+    if stage != "after_login":
+        raise ManifestError("forget_reads is for after_login rules")
+    # Every forget handler has to know which event it is called for.
+    return (
+        *map(Read.parse, ("event.id", "event.type", "event.occurred_at")),
+        *map(Read.parse, texts),
+    )
 
 
 def _markers(stage: str, value: Any) -> tuple[Path, ...]:

@@ -1,6 +1,8 @@
 """Once for each person: what deliver remembers of an entry and a person, for ever.
 
-Items of ``profiles``: ``ONCE#<sub>#<entry>``. ``started`` is a lease, which another event may take
+Items of ``profiles``: ``ONCE#<sub>#<entry>``, and ``ONCE#<sub>``, which names the entries: a person
+who is deleted leaves none. ``FORGOTTEN#<sub>`` stays behind for as long as a message of before can
+come. Of a marker, ``started`` is a lease, which another event may take
 over when it is over; ``done`` and ``rejected`` (the vendor will not have this person) are final;
 ``set_aside`` belongs to an event that lies in the dead-letter queue, and waits for its replay.
 """
@@ -71,13 +73,26 @@ class Markers:
         return None
 
     def finish(
-        self, person: str, entry: str, event_id: str, state: str, *, code: str | None = None
+        self,
+        person: str,
+        entry: str,
+        event_id: str,
+        state: str,
+        *,
+        code: str | None = None,
+        known_as: str | None = None,
     ) -> None:
-        """Note for ever that the person is ``done``, or ``rejected`` with the vendor's code."""
-        self._put(self._item(person, entry, event_id, state, None, code=code))
+        """Note for ever that the person is ``done``, or ``rejected`` with the vendor's code.
+
+        ``known_as`` is the id that the vendor gave the person.
+        """
+        self._list(person, entry)
+        item = self._item(person, entry, event_id, state, None, code=code)
+        self._put(item | ({} if known_as is None else {"known_as": known_as}))
 
     def set_aside(self, person: str, entry: str, event_id: str, code: str) -> None:
         """Leave the person to the event's dead letter, which nobody else gets ahead of."""
+        self._list(person, entry)
         until = self._clock() + SET_ASIDE_SECONDS
         self._put(self._item(person, entry, event_id, "set_aside", until, code=code))
 
@@ -96,13 +111,27 @@ class Markers:
         """Say whether all entries are through with the person."""
         return all(self._state(person, entry) in FINAL_STATES for entry in entries)
 
-    def _state(self, person: str, entry: str) -> Any:
-        found = self._client.get_item(
+    def are_forgotten(self, person: str) -> bool:
+        """Say whether a person was deleted, and is told of no more."""
+        return bool(self._get(forgotten_key(person)))
+
+    def _list(self, person: str, entry: str) -> None:
+        """Note that there is a marker of ``entry``; before it is made, so that none is missed."""
+        self._client.update_item(
             TableName=self._table,
-            Key=to_item({"pk": marker_key(person, entry)}),
-            ConsistentRead=True,
+            Key=to_item({"pk": markers_key(person)}),
+            UpdateExpression="ADD entries :entries",
+            ExpressionAttributeValues={":entries": {"SS": [entry]}},
         )
-        return from_item(found.get("Item", {})).get("state")
+
+    def _state(self, person: str, entry: str) -> Any:
+        return self._get(marker_key(person, entry)).get("state")
+
+    def _get(self, key: str) -> dict[str, Any]:
+        found = self._client.get_item(
+            TableName=self._table, Key=to_item({"pk": key}), ConsistentRead=True
+        )
+        return from_item(found.get("Item", {}))
 
     def _put(self, item: dict[str, Any]) -> None:
         self._client.put_item(TableName=self._table, Item=to_item(item))
@@ -125,6 +154,16 @@ class Markers:
             "at": self._clock(),
             **{name: value for name, value in facts.items() if value is not None},
         }
+
+
+def markers_key(person: str) -> str:
+    """Return the key of the item that names the entries with a marker of a person."""
+    return f"ONCE#{person}"
+
+
+def forgotten_key(person: str) -> str:
+    """Return the key of what stays behind of a person who was deleted."""
+    return f"FORGOTTEN#{person}"
 
 
 def marker_key(person: str, entry: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from cognito_rules.errors import ConfigurationError
+from cognito_rules.errors import ConfigurationError, UpstreamError
 from cognito_rules.login import Login, parse_time
 
 # Where an import puts the id that a person had at Auth0, such as auth0|5f7c8e.
@@ -24,6 +24,12 @@ def person_id(login: Login, kind: str) -> str:
     """
     old = login.at(LEGACY_USER_ID) if kind == "legacy_user_id" else None
     return str(old or login.user.user_id or "")
+
+
+def unknown_person(service: str) -> UpstreamError:
+    """Return what ends as a dead letter: somebody has to look for the person, by hand."""
+    message = "neither its own id nor the address of the person is known: delete them by hand"
+    return UpstreamError(service, message, code="person_unknown")
 
 
 def check_cutoff(configuration: Mapping[str, Any]) -> None:

@@ -183,9 +183,9 @@ class LoginFunction:
             username=trigger.username,
             at=call.at,
             needs_place=lambda: any(
-                meets(read.path, ("request", "geoip"))
+                entry.region_override is not None
+                or any(meets(read.path, ("request", "geoip")) for read in entry.manifest.reads)
                 for entry in call.entries
-                for read in entry.manifest.reads
             ),
         )
         if refused is not None:

@@ -15,7 +15,7 @@ from cognito_rules.effects import Effects
 from cognito_rules.envelope import VERSION, fault_response
 from cognito_rules.errors import ConfigurationError, RuleError
 from cognito_rules.login import Login, parse_time
-from cognito_rules.manifest import Manifest
+from cognito_rules.manifest import USER_DELETED, Manifest
 
 Decide = Callable[[Login, Effects], None]
 Check = Callable[[dict[str, Any]], None]
@@ -30,6 +30,7 @@ class Rule:
         self._decide = decide
         self._check: Check | None = None
         self._claims: Claims | None = None
+        self._forget: Decide | None = None
         self.manifest = manifest
         self.__doc__ = decide.__doc__
 
@@ -40,6 +41,19 @@ class Rule:
         """
         self._check = check
         return check
+
+    def forget(self, forget: Decide) -> Decide:
+        """Register what asks the rule's system to forget a person, for whom it runs instead.
+
+        It sees the fields of ``forget_reads``. A person whom the system does not know is forgotten.
+        """
+        self._forget = forget
+        return forget
+
+    @property
+    def forgets(self) -> bool:
+        """Whether there is a function that asks the rule's system to forget a person."""
+        return self._forget is not None
 
     def claims(self, claims: Claims) -> Claims:
         """Register which ``(token, claim)`` pairs a configuration writes, for the chain's check."""
@@ -88,12 +102,16 @@ class Rule:
         given = {k: v for k, v in login.configuration.items() if k not in split}
         template = {k: v for k, v in login.configuration.items() if k in split}
         configuration = self.configure(given, template or None)
-        return self.run(login.seen_by(self.manifest.reads, configuration=configuration))
+        reads = self.manifest.reads_of(_event_type(login.facts))
+        return self.run(login.seen_by(reads, configuration=configuration))
 
     def run(self, login: Login) -> Effects:
         """Return the effects for a login that is already projected and configured."""
         effects = Effects(self.manifest.writes)
-        self._decide(login, effects)
+        if self._forget is not None and _event_type(login.facts) == USER_DELETED:
+            self._forget(login, effects)
+        else:
+            self._decide(login, effects)
         return effects
 
     def answer(self, request: Any, *, secret: SecretReader | None = None) -> dict[str, Any]:
@@ -132,6 +150,8 @@ class Rule:
         response: dict[str, Any] = {"version": VERSION, "effects": effects.items}
         if effects.warnings:
             response["warnings"] = effects.warnings
+        if effects.known_as:
+            response["known_as"] = effects.known_as
         return response
 
     def _login(self, request: Any, secret: SecretReader) -> Login:
@@ -155,7 +175,10 @@ class Rule:
             now=_time(now) if now is not None else None,
             secret=secret,
         )
-        return login.seen_by(self.manifest.reads)
+        event_type = _event_type(facts)
+        if event_type == USER_DELETED and self._forget is None:
+            raise ConfigurationError(f"{self.manifest.name} cannot forget anybody")
+        return login.seen_by(self.manifest.reads_of(event_type))
 
     def _secret(self, name: str, refresh: bool) -> str:
         from cognito_rules.secrets import read_secret
@@ -171,6 +194,10 @@ class Rule:
         duration_ms = round((time.perf_counter() - started) * 1000, 1)
         log_run(self.manifest, event, response, duration_ms)
         return response
+
+
+def _event_type(facts: Mapping[str, Any]) -> Any:
+    return facts["event"].get("type") if "event" in facts else None
 
 
 def _time(text: Any) -> datetime:

@@ -17,7 +17,13 @@ from cognito_rules.errors import ConfigurationError, SecretError, UpstreamError
 from cognito_rules.http import AFTER_LOGIN, Answer, Budget, encode, send
 from cognito_rules.login import Login
 from cognito_rules.manifest import Manifest
-from cognito_rules.people import check_cutoff, is_account_older
+from cognito_rules.people import check_cutoff, is_account_older, unknown_person
+from cognito_rules.salesforce_answers import (
+    asked_to_wait,
+    check_answer,
+    is_gone,
+    new_record_id,
+)
 from cognito_rules.salesforce_token import authorization, check_authorization, org_endpoint
 
 # A token, a write or an update with the write after it, and a note have to fit into the rule's
@@ -26,8 +32,6 @@ WRITE = AFTER_LOGIN.within(8.0)
 ONE_OF_TWO = AFTER_LOGIN.within(4.0)
 NOTE = AFTER_LOGIN.within(1.0)
 
-# The allowance is counted over the last 24 hours.
-LIMIT_SECONDS = 3600.0
 OLDEST_VERSION = 41
 # Summer '24: the first in which an update makes no record.
 OLDEST_WITH_UPDATES = 61
@@ -44,8 +48,6 @@ LENGTHS = {
     "Description": 32_000,
 }
 UNKNOWN_NAME = "Unknown"
-# The person is there already: as another lead, or as what a lead became.
-_KNOWN_ALREADY = frozenset({"DUPLICATES_DETECTED", "CANNOT_UPDATE_CONVERTED_LEAD"})
 _PLACEHOLDER = re.compile(r"\{([a-z_]*)\}")
 _PLACEHOLDERS = ("application", "connection", "date")
 
@@ -74,6 +76,26 @@ def send_lead(login: Login, effects: Effects, *, sources: Collection[str] = ()) 
         if settings["notify_slack"] != "none" and not error.retryable:
             _note(login, effects, f"Salesforce: a lead was not made ({error.code}).")
         raise
+
+
+def forget_lead(login: Login) -> None:
+    """Delete the person's record, which lies in Salesforce's recycle bin for 15 days then.
+
+    Raises
+    ------
+    UpstreamError : Salesforce did not delete it; ``person_unknown`` without an external id field.
+    SecretError : the client's id or secret cannot be read.
+
+    Source: Salesforce, REST API Developer Guide, "Delete Records Using sObject Rows by External
+    ID".
+    """
+    settings = login.configuration
+    if not settings["external_id_field"]:
+        raise unknown_person(org_endpoint(settings, "/").host)
+    answer = _send(login, "DELETE", _path(login), None, WRITE)
+    if answer.status == 404 and is_gone(answer):
+        return
+    check_answer(answer, Effects())
 
 
 def check_lead(configuration: dict[str, Any], manifest: Manifest) -> None:
@@ -111,7 +133,7 @@ def _update(login: Login, effects: Effects) -> bool:
     description of the sign-up would replace what somebody in sales has typed since.
     """
     known = _fitting_all({**_known_names(login), **_mapped(login)})
-    answer = _send(login, _path(login) + "?updateOnly=true", known, ONE_OF_TWO, creates=False)
+    answer = _send(login, "PATCH", _path(login) + "?updateOnly=true", known, ONE_OF_TWO)
     # A wrong object or external id field is NOT_FOUND as well: the write after this one says so.
     if answer.status == 404:
         if login.at("user.app_metadata.recordedAsLead", None):
@@ -119,7 +141,7 @@ def _update(login: Login, effects: Effects) -> bool:
             effects.warn("lead_without_external_id")
             return True
         return False
-    _check(answer, effects)
+    check_answer(answer, effects)
     return True
 
 
@@ -131,9 +153,11 @@ def _create(login: Login, effects: Effects, sources: Collection[str]) -> None:
         effects.warn("skipped_no_enrichment")
         return
     budget = ONE_OF_TWO if settings["update_existing"] else WRITE
-    answer = _send(login, _path(login), _record(login, answers), budget, creates=True)
-    _check(answer, effects)
-    if settings["notify_slack"] == "all" and (record_id := _record_id(answer)):
+    method = "PATCH" if settings["external_id_field"] else "POST"
+    record = _record(login, answers)
+    answer = _send(login, method, _path(login), record, budget, creates=True)
+    check_answer(answer, effects)
+    if settings["notify_slack"] == "all" and (record_id := new_record_id(answer)):
         # Where to look, not who it is: Salesforce decides who may see that.
         _note(login, effects, f"New {settings['object'].lower()}: {_page(settings, record_id)}")
 
@@ -220,16 +244,21 @@ def _fitting(field: str, value: Any) -> Any:
 
 
 def _send(
-    login: Login, path: str, record: dict[str, Any], budget: Budget, *, creates: bool
+    login: Login,
+    method: str,
+    path: str,
+    record: dict[str, Any] | None,
+    budget: Budget,
+    *,
+    creates: bool = False,
 ) -> Answer:
     settings = login.configuration
-    upserts = bool(settings["external_id_field"])
     # An assignment rule would give a record to another owner at each update.
     assigns = settings["auto_assign"] if creates else "false"
     return send(
-        "PATCH" if upserts else "POST",
+        method,
         org_endpoint(settings, path),
-        encode(record),
+        b"" if record is None else encode(record),
         budget=budget,
         headers={
             "Sforce-Auto-Assign": assigns.upper() if assigns in ("true", "false") else assigns,
@@ -238,8 +267,8 @@ def _send(
             ),
         },
         authorize=lambda refresh: authorization(login, refresh),
-        repeatable=upserts,
-        busy=_asked_to_wait,
+        repeatable=method != "POST",
+        busy=asked_to_wait,
         about={"login_id": login.event.id or None},
     )
 
@@ -261,62 +290,5 @@ def _note(login: Login, effects: Effects, text: str) -> None:
         effects.warn("slack_note_lost")
 
 
-# What the answers mean ----------------------------------------------------------------------------
-
-
-def _asked_to_wait(answer: Answer) -> float | None:
-    code = _error_code(answer)
-    if answer.status == 400 and code == "UNABLE_TO_LOCK_ROW":
-        return 0.5
-    return LIMIT_SECONDS if answer.status == 403 and code == "REQUEST_LIMIT_EXCEEDED" else None
-
-
-def _check(answer: Answer, effects: Effects) -> None:
-    if _usage(answer) > 0.9:
-        effects.warn("salesforce_api_usage_high")
-    if answer.is_success:
-        return
-    code = _error_code(answer)
-    if code in _KNOWN_ALREADY:
-        effects.warn("salesforce_duplicate")
-        return
-    if answer.status in (404, 410):
-        message = f"Salesforce has no such object, external id field or version: {code}"
-        raise UpstreamError(answer.service, message, status=answer.status, code="misconfigured")
-    if answer.status == 400:
-        raise UpstreamError(
-            answer.service,
-            f"Salesforce refused the lead: {code}",
-            status=answer.status,
-            code=f"salesforce_{code.lower()}"[:64],
-        )
-    raise answer.refusal()
-
-
-def _record_id(answer: Answer) -> str:
-    """Return the id of a record that was just made; "" for one that was there."""
-    made = answer.fields()
-    record_id = str(made.get("id") or "")
-    is_new = answer.status == 201 and re.fullmatch(r"[A-Za-z0-9]{15,18}", record_id)
-    return record_id if is_new else ""
-
-
 def _page(settings: Mapping[str, Any], record_id: str) -> str:
     return f"https://{settings['my_domain']}.my.salesforce.com/{record_id}"
-
-
-def _error_code(answer: Answer) -> str:
-    """Return the code of the first error, such as REQUIRED_FIELD_MISSING; no text of Salesforce."""
-    if answer.is_success:
-        return ""
-    try:
-        code = str(answer.json()[0]["errorCode"])
-    except (UpstreamError, LookupError, TypeError):
-        return str(answer.status)
-    return code if re.fullmatch(r"[A-Z][A-Z_]{1,50}", code) else str(answer.status)
-
-
-def _usage(answer: Answer) -> float:
-    """Return the used part of the day's calls, as ``Sforce-Limit-Info: api-usage=18/15000``."""
-    found = re.search(r"api-usage=(\d+)/(\d+)", answer.headers.get("Sforce-Limit-Info", ""))
-    return int(found[1]) / int(found[2]) if found and int(found[2]) else 0.0

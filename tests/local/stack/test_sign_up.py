@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from uuid import uuid4
 
 import pytest
@@ -153,3 +154,28 @@ configuration = { source = "idp_identifiers", connections = {}, message = "Not f
         app.federated("Partner", "theirs")
 
     assert not exists(stack, "theirs@elsewhere.example")
+
+
+def test_only_a_chain_that_is_about_sign_ups_replaces_their_function(stack: Stack) -> None:
+    """How ``use_chain`` saves starts; what decides a sign-up is shown by all the others here."""
+
+    def versions() -> tuple[str, str]:
+        client = stack.aws.client("lambda")
+        names = (stack.outputs["LoginFunctionAlias"], stack.outputs["SignUpFunctionAlias"])
+        login, sign_up = (
+            client.get_alias(FunctionName=name.rpartition(":")[0], Name=name.rpartition(":")[2])
+            for name in names
+        )
+        return login["FunctionVersion"], sign_up["FunctionVersion"]
+
+    rule = '[[rules]]\nrule = "{}"\nwhen = {{ applications = ["*"] }}\nconfiguration = {}\n'
+    for_logins = rule.format("require_group", '{ groups = ["anybody"] }')
+    for_both = for_logins + rule.format("allow_email_domains", '{ domains = ["example.com"] }')
+    seen = []
+    for document in (CHAIN, for_logins, for_both, for_logins, CHAIN):
+        stack.use_chain(document)
+        seen.append(versions())
+
+    logins, sign_ups = zip(*seen, strict=True)
+    assert len(set(logins)) == 5
+    assert [later == earlier for earlier, later in pairwise(sign_ups)] == [True, False, False, True]

@@ -12,6 +12,7 @@ from cognito_rules.announcement import build_announcement
 from cognito_rules.chain import Entry, When
 from cognito_rules.fields import Facts
 from cognito_rules.manifest import Manifest
+from cognito_rules.regions import RegionOverride
 from tests.unit.core.chains import a_manifest
 
 AT = "2026-11-22T09:30:00.000Z"
@@ -27,8 +28,9 @@ LOGIN: Facts = {
         "app_metadata": {"plan": "gold"},
     },
     "client": {"client_id": "c-1", "name": "payroll"},
-    "request": {"client_metadata": {"theme": "dark"}},
+    "request": {"client_metadata": {"theme": "dark"}, "geoip": {"country_code": "US"}},
 }
+AMERICA = RegionOverride({"US": "opt_out"}, "opt_in")
 
 
 def a_rule(name: str, *reads: str, purpose: str = "security", **more: Any) -> Manifest:
@@ -210,6 +212,20 @@ def test_a_rule_that_was_told_then_is_told_the_same_again() -> None:
             {"user": {"user_metadata": {"consent": {"analytics": False}}}},
             "no_consent",
             id="refused since",
+        ),
+        pytest.param(
+            {"region_override": AMERICA},
+            ["user.user_id", "request.client_metadata"],
+            {},
+            "no_consent",
+            id="the country was told to nobody: the strictest",
+        ),
+        pytest.param(
+            {"region_override": AMERICA},
+            ["user.user_id", "request.client_metadata", "request.geoip"],
+            {},
+            None,
+            id="the country was told to a rule",
         ),
     ],
 )

@@ -216,7 +216,7 @@ MALFORMED = [
     pytest.param('{"schema": 1,', id="no JSON"),
     pytest.param("[]", id="a list"),
     pytest.param(an_announcement(schema=2), id="another schema"),
-    pytest.param(an_announcement(type="UserDeleted"), id="an unknown type"),
+    pytest.param(an_announcement(type="UserRenamed"), id="an unknown type"),
     pytest.param(an_announcement(id=""), id="no id"),
     pytest.param(an_announcement(occurred_at="yesterday"), id="no time"),
     pytest.param(an_announcement(occurred_at="2026-11-22T09:30:00"), id="a time without offset"),

@@ -140,6 +140,15 @@ def test_a_missing_key_is_an_error_that_names_it(key: str) -> None:
             id="duplicates for a time that nobody knows",
         ),
         pytest.param(
+            {"forget_reads": ["user.user_id"]}, "forget_reads", id="a guard that forgets people"
+        ),
+        pytest.param(
+            AFTER_LOGIN | {"forget_reads": ["user.shoe_size"]}, "shoe_size", id="no such field"
+        ),
+        pytest.param(
+            AFTER_LOGIN | {"events": ["UserDeleted"]}, "events", id="a deletion without a handler"
+        ),
+        pytest.param(
             AFTER_LOGIN | {"purpose": "marketing", "events": ["LoginDenied"]},
             "only security rules",
             id="a refused login for marketing",

@@ -42,6 +42,20 @@ source   = "template"
 """
 
 
+FORGETTING = """
+title    = "A rule"
+summary  = "It does something."
+category = "Integrations"
+stage    = "after_login"
+on_error = "continue"
+purpose  = "marketing"
+once_per_user = true
+reads    = ["user.email", "event"]
+forget_reads = ["user.user_id", "user.known_as"]
+writes   = []
+"""
+
+
 @pytest.fixture
 def write_rule(tmp_path: Path) -> Any:
     """Return a function that writes a rule's two files and loads it as Lambda would."""
@@ -372,3 +386,44 @@ def test_a_deployed_rule_takes_its_name_from_its_function(
     rule = runpy.run_path(str(task / "app.py"))["rule"]
 
     assert rule.manifest.name == "require_group"
+
+
+# -- people who are forgotten ----------------------------------------------------------------------
+
+
+def told(event_type: str) -> dict[str, Any]:
+    user = {"user_id": "u1", "email": "ann@acme.test", "known_as": "501"}
+    event = {"id": "e1", "type": event_type, "occurred_at": "2026-11-22T09:30:00.000Z"}
+    return {"version": 1, "login": {"user": user, "event": event}, "configuration": {}}
+
+
+def test_a_rule_that_forgets_hears_of_a_deletion_by_its_other_function(write_rule: Any) -> None:
+    rule = write_rule(
+        "effects.warn(f'told {login.user.email}')",
+        FORGETTING,
+        more=(
+            "@rule.forget\n"
+            "def forget(login, effects):\n"
+            "    effects.warn(f'forgets {login.user.known_as} of {login.event.id}')\n"
+            "    effects.warn(str(login.unknown))"
+        ),
+    )
+
+    assert rule.answer(told("LoginCompleted"))["warnings"] == ["told ann@acme.test"]
+    assert rule.answer(told("UserDeleted"))["warnings"] == ["forgets 501 of e1", "frozenset()"]
+
+
+def test_a_handler_sees_the_fields_that_were_declared_for_it(write_rule: Any) -> None:
+    rule = write_rule(
+        "pass",
+        FORGETTING,
+        more="@rule.forget\ndef forget(login, effects):\n    login.user.email",
+    )
+
+    assert rule.answer(told("UserDeleted"))["fault"]["code"] == "undeclared_read"
+
+
+def test_a_rule_says_by_which_id_its_system_knows_the_person(write_rule: Any) -> None:
+    rule = write_rule("effects.remember_as('501')", FORGETTING)
+
+    assert rule.answer(told("LoginCompleted")) == {"version": 1, "effects": [], "known_as": "501"}

@@ -89,6 +89,7 @@ def the_handler_decides(monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(answer.warnings) == response.get("warnings", [])
         effects = Effects(rule.manifest.writes)
         effects.items, effects.warnings = list(answer.effects), list(answer.warnings)
+        effects.known_as = response.get("known_as")
         return effects
 
     monkeypatch.setattr(Rule, "decide", decide)

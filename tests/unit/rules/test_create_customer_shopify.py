@@ -504,5 +504,5 @@ def test_the_sample_event_through_lambdas_door(shop: Server) -> None:
 
     response = through_lambdas_door("create_customer_shopify", SAMPLE, shop, SECRETS)
 
-    assert response == {"version": 1, "effects": SAMPLE["expect"]}
+    assert response == {"version": 1, "effects": SAMPLE["expect"], "known_as": GID}
     assert [request["variables"].get("tags") for request in sent_to(shop)] == [None, ["signed-in"]]

@@ -410,5 +410,5 @@ def test_the_rule_does_not_run_without_an_address() -> None:
 def test_the_sample_event_through_lambdas_door(crm: Server) -> None:
     response = through_lambdas_door("sync_contact_hubspot", SAMPLE, crm, SECRETS)
 
-    assert response == {"version": 1, "effects": SAMPLE["expect"]}
+    assert response == {"version": 1, "effects": SAMPLE["expect"], "known_as": "501"}
     assert [path for _, path, _ in calls(crm)] == [CONTACTS, LIST]
