@@ -378,7 +378,8 @@ def test_deliver_may_touch_nothing_of_people_but_its_own_items(stack: Stack) -> 
 
 def test_forget_may_remove_what_is_kept_of_people_and_announce_that(stack: Stack) -> None:
     assert by_leading_keys(stack, "ForgetRole", "<ProfilesTable.Arn>") == {
-        ("BatchGetItem", "DeleteItem"): ["ENRICHMENT#*", "FORGOTTEN#*", "ONCE#*", "USER#*"],
+        ("BatchGetItem",): ["ENRICHMENT#*", "FORGOTTEN#*", "ONCE#*", "USER#*"],
+        ("DeleteItem",): ["ENRICHMENT#*", "ONCE#*", "USER#*"],
         ("PutItem",): ["FORGOTTEN#*"],
     }
     assert by_leading_keys(stack, "ForgetRole", "<SessionsTable.Arn>") == {

@@ -58,6 +58,7 @@ class Tables:
             self._client,
             profiles=self.name,
             sessions=self.name,
+            pool="eu-west-1_Pool",
             chain=lambda: CHAIN,
             rules=RULES,
         )
@@ -198,11 +199,19 @@ def test_of_two_calls_at_once_one_announces(aws: EmbeddedAws, tables: Tables) ->
     assert "USER#p1" in tables.items
 
 
-def test_nothing_is_noted_of_somebody_who_never_logged_in(tables: Tables) -> None:
+def test_of_somebody_who_never_logged_in_nobody_is_told_any_more(
+    tables: Tables, rule: Rule
+) -> None:
     before = tables.items
 
     assert tables.forgetter.forget("p3") == Forgotten("unknown_person")
-    assert tables.items == before
+
+    left = tables.items
+    assert left.pop("FORGOTTEN#p3")["expires_at"] > time.time()
+    assert left == before
+    tables.post.send("L1", person="p3")
+    assert tables.post.run() == []
+    assert rule.delivered == []
 
 
 # -- how it comes ----------------------------------------------------------------------------------
@@ -213,9 +222,18 @@ def cloud_trail(**detail: Any) -> dict[str, Any]:
     return {"detail-type": "AWS API Call via CloudTrail", "detail": told | detail}
 
 
-@pytest.mark.parametrize("name", ["AdminDeleteUser", "DeleteUser"])
-def test_a_deletion_that_cloud_trail_tells_of(tables: Tables, name: str) -> None:
-    assert tables.forgetter.handle(cloud_trail(eventName=name)).outcome == "forgotten"
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("AdminDeleteUser", {"userPoolId": "eu-west-1_Pool", "username": "***"}),
+        ("DeleteUser", {"accessToken": "***"}),
+        ("DeleteUser", None),
+    ],
+)
+def test_a_deletion_that_cloud_trail_tells_of(tables: Tables, name: str, parameters: Any) -> None:
+    event = cloud_trail(eventName=name, requestParameters=parameters)
+
+    assert tables.forgetter.handle(event).outcome == "forgotten"
 
 
 @pytest.mark.parametrize(
@@ -223,6 +241,11 @@ def test_a_deletion_that_cloud_trail_tells_of(tables: Tables, name: str) -> None
     [
         pytest.param(cloud_trail(errorCode="UserNotFoundException"), "failed", id="failed"),
         pytest.param(cloud_trail(eventName="AdminDisableUser"), "no_deletion", id="none"),
+        pytest.param(
+            cloud_trail(requestParameters={"userPoolId": "eu-west-1_Other"}),
+            "no_deletion",
+            id="of another pool",
+        ),
         pytest.param(cloud_trail(additionalEventData=None), "unknown_person", id="of nobody"),
         pytest.param(
             cloud_trail(additionalEventData={"sub": 7}), "unknown_person", id="of a number"

@@ -53,8 +53,8 @@ class Forgotten:
     """What became of a person.
 
     ``outcome`` is ``forgotten``, ``done_before``, ``unknown_person`` (who never logged in),
-    ``failed`` (the deletion was) or ``no_deletion`` (another event). ``told`` are the entries whose
-    systems are asked, ``by_hand`` those whose systems cannot be.
+    ``failed`` (the deletion was) or ``no_deletion`` (another event, or of another pool). ``told``
+    are the entries whose systems are asked, ``by_hand`` those whose systems cannot be.
     """
 
     outcome: str
@@ -81,6 +81,7 @@ class Forgetter:
     """Forgets people.
 
     profiles, sessions : names of the tables.
+    pool : id of the user pool; a trail tells of all pools of the account.
     chain : returns the chain that is live.
     rules : every manifest by rule name.
     clock : seconds since the epoch; only tests replace it.
@@ -89,6 +90,7 @@ class Forgetter:
     client: DynamoDBClient
     profiles: str
     sessions: str
+    pool: str
     chain: Callable[[], Chain]
     rules: Mapping[str, Manifest]
     clock: Callable[[], float] = field(default=time.time)
@@ -106,6 +108,8 @@ class Forgetter:
             self._delete(kept.keys)
             return Forgotten("done_before")
         if not kept.profile and not kept.markers:
+            # Of whom a sign-up, or the first login, may be under way all the same.
+            self._remove(person, None, kept.keys)
             return Forgotten("unknown_person")
         asked = [e for e in entries if e.manifest.forgets and _was_told(e, kept)]
         announcement = self._announcement(person, email, asked, kept) if asked else None
@@ -120,7 +124,9 @@ class Forgetter:
         if "detail" not in event:
             return self.forget(event["user_id"], email=event.get("email"))
         detail = event.get("detail") or {}
-        if detail.get("eventName") not in DELETIONS:
+        # DeleteUser names no pool: a token says whose it is.
+        pool = (detail.get("requestParameters") or {}).get("userPoolId", self.pool)
+        if detail.get("eventName") not in DELETIONS or pool != self.pool:
             return Forgotten("no_deletion")
         if detail.get("errorCode"):
             return Forgotten("failed")
@@ -258,6 +264,7 @@ def _forgetter(folder: Path) -> Forgetter:
         boto3.client("dynamodb"),
         profiles=os.environ["PROFILES_TABLE"],
         sessions=os.environ["SESSIONS_TABLE"],
+        pool=os.environ["USER_POOL_ID"],
         chain=lambda: live_chain(folder, catalogue()),
         rules=catalogue(),
     )
