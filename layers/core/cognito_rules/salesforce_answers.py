@@ -36,14 +36,14 @@ def is_gone(answer: Answer) -> bool:
     return code in ("NOT_FOUND", "ENTITY_IS_DELETED") and "external ID field" not in message
 
 
-def check_answer(answer: Answer, effects: Effects) -> None:
+def check_answer(answer: Answer, effects: Effects, *, is_deletion: bool = False) -> None:
     """Raise UpstreamError unless Salesforce took the record, or has the person already."""
     if _usage(answer) > 0.9:
         effects.warn("salesforce_api_usage_high")
     if answer.is_success:
         return
     code = _error_code(answer)
-    if code in _KNOWN_ALREADY:
+    if code in _KNOWN_ALREADY and not is_deletion:
         effects.warn("salesforce_duplicate")
         return
     if answer.status in (404, 410):

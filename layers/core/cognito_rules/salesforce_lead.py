@@ -95,7 +95,7 @@ def forget_lead(login: Login) -> None:
     answer = _send(login, "DELETE", _path(login), None, WRITE)
     if answer.status == 404 and is_gone(answer):
         return
-    check_answer(answer, Effects())
+    check_answer(answer, Effects(), is_deletion=True)
 
 
 def check_lead(configuration: dict[str, Any], manifest: Manifest) -> None:

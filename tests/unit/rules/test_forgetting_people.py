@@ -327,6 +327,11 @@ def to(vendor: Server) -> requests.Session:
             "salesforce_delete_failed",
             id="a record that is in use",
         ),
+        pytest.param(
+            reply(400, [{"errorCode": "CANNOT_UPDATE_CONVERTED_LEAD", "message": "no"}]),
+            "salesforce_cannot_update_converted_lead",
+            id="a lead that became a contact, who is still there",
+        ),
     ],
 )
 def test_salesforce_did_not_delete(vendor: Server, answer: Reply, code: str) -> None:
