@@ -320,6 +320,7 @@ def test_the_door_of_late_answers_touches_those_alone() -> None:
         ("WebhooksRole", "dynamodb:GetItem", *nonces),
         ("WebhooksRole", "dynamodb:DeleteItem", *nonces),
         ("WebhooksRole", "dynamodb:PutItem", "<ProfilesTable.Arn>", "ENRICHMENT#*#fullcontact"),
+        ("WebhooksRole", "dynamodb:ConditionCheckItem", "<ProfilesTable.Arn>", "FORGOTTEN#*"),
         ("EnrichProfileFullcontactRuleRole", "dynamodb:PutItem", *nonces),
         ("EnrichProfileFullcontactRuleRole", "dynamodb:UpdateItem", *counts),
     }

@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 
 from cognito_rules.aws import Aws
-from cognito_rules.dynamodb_json import from_item
+from cognito_rules.dynamodb_json import from_item, to_item
 from cognito_rules.late_answers import NONCE_SECONDS, Asked, LateAnswers
+from cognito_rules.markers import forgotten_key
 from cognito_rules.second_hop import SecondHop
 from cognito_rules.webhooks_door import MAX_BODY_BYTES, WebhooksDoor
 from local.server import EmbeddedAws
@@ -231,6 +232,14 @@ def test_no_answer_is(tables: Tables, status: str) -> None:
     assert tables.call(tables.answers.expect(ASKED)) == 204
 
     assert tables.known == FOUND
+
+
+def test_nothing_is_stored_of_somebody_who_was_forgotten_in_the_meantime(tables: Tables) -> None:
+    nonce = tables.answers.expect(ASKED)
+    gone = {"pk": forgotten_key("p1"), "at": NOW, "expires_at": NOW + DAY}
+    tables.client.put_item(TableName=tables.name, Item=to_item(gone))
+
+    assert (tables.call(nonce), tables.known) == (404, None)
 
 
 def test_while_the_answer_cannot_be_stored_the_nonce_stays_good(tables: Tables) -> None:

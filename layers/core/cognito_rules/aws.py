@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -120,6 +120,12 @@ class Aws:
                 if error.code != CONNECTION_BROKEN or not repeatable:
                     raise
                 repeatable = False
+
+
+@cache
+def function_aws() -> Aws:
+    """Return the one of this function, for what a rule's parts ask of AWS one after the other."""
+    return Aws()
 
 
 def _split(url: str) -> tuple[str, str, str, str]:

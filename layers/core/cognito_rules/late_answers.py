@@ -22,6 +22,7 @@ from cognito_rules.dynamodb import ConditionFailedError, DynamoDb
 from cognito_rules.dynamodb_json import from_item, to_item
 from cognito_rules.errors import ConfigurationError
 from cognito_rules.login import Login
+from cognito_rules.markers import forgotten_key
 from cognito_rules.protocol import Effect
 from cognito_rules.second_hop import enrichment_item
 
@@ -102,7 +103,8 @@ class LateAnswers:
     def take(self, nonce: str, asked: Asked, effect: Effect) -> bool:
         """Use the nonce up and store its answer, both or neither; say whether that was done.
 
-        It is not when the nonce was used in the meantime, or when there is an answer by now.
+        It is not when the nonce was used in the meantime, when there is an answer by now, or when
+        the person was forgotten.
 
         Raises
         ------
@@ -124,8 +126,13 @@ class LateAnswers:
             "ExpressionAttributeNames": {"#known": "known", "#status": "status"},
             "ExpressionAttributeValues": to_item({":now": now, ":p": "pending", ":f": "failed"}),
         }
+        stays = {
+            "TableName": self._profiles,
+            "Key": to_item({"pk": forgotten_key(asked.person)}),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
         transaction = {
-            "TransactItems": [{"Delete": use}, {"Put": keep}],
+            "TransactItems": [{"Delete": use}, {"Put": keep}, {"ConditionCheck": stays}],
             # Of this call alone: it may be repeated, and would find the nonce used by itself.
             "ClientRequestToken": secrets.token_hex(16),
         }
@@ -153,12 +160,12 @@ def callback_url(login: Login, base: str, source: str, kept: Mapping[str, Any]) 
 @cache
 def late_answers() -> LateAnswers:
     """Return those of this function's tables."""
-    from cognito_rules.aws import Aws  # imports botocore
+    from cognito_rules.aws import function_aws  # imports botocore
 
     sessions, profiles = os.environ.get("SESSIONS_TABLE"), os.environ.get("PROFILES_TABLE")
     if not sessions or not profiles:
         raise ConfigurationError("SESSIONS_TABLE and PROFILES_TABLE are set in template.yaml")
-    return LateAnswers(Aws(), sessions=sessions, profiles=profiles)
+    return LateAnswers(function_aws(), sessions=sessions, profiles=profiles)
 
 
 def _key(nonce: str) -> str:

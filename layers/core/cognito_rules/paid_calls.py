@@ -66,6 +66,6 @@ def _calls() -> PaidCalls | None:
     table = os.environ.get("PROFILES_TABLE")
     if not table:
         return None
-    from cognito_rules.aws import Aws  # imports botocore
+    from cognito_rules.aws import function_aws  # imports botocore
 
-    return PaidCalls(Aws(), table)
+    return PaidCalls(function_aws(), table)

@@ -2,8 +2,8 @@
 
 Items of ``profiles``: ``USER#<sub>``, and the markers of ``markers.py``. Items of ``sessions``:
 ``decision#<key>`` (the memo of a decision), ``login#<pool>#<user>#<client>`` (a committed login),
-``denied#…`` and ``signup#…``. An item whose attribute ``announcement`` is new leaves through the
-table's stream.
+``denied#…``, ``signup#…`` and ``deleted#…``. An item whose attribute ``announcement`` is new leaves
+through the table's stream.
 """
 
 from __future__ import annotations

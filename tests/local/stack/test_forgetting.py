@@ -90,3 +90,18 @@ def test_whoever_is_forgotten_is_gone_here_and_there(
     again = run(stack, "forget", person.user_id, "--yes", "--stack", stack_name(stack))
 
     assert (again.exit_code, again.stdout) == (0, "The person was forgotten before.\n")
+
+
+def test_nobody_is_forgotten_by_mistake(stack: Stack, new_person: Callable[..., Person]) -> None:
+    person = new_person()
+
+    declined = run(stack, "forget", person.username, "--stack", stack_name(stack), given="n\n")
+    unknown = run(stack, "forget", "stranger", "--yes", "--stack", stack_name(stack))
+
+    assert declined.exit_code == 1
+    found = stack.aws.client("cognito-idp").admin_get_user(
+        UserPoolId=stack.pool_id, Username=person.username
+    )
+    assert found["Enabled"]
+    assert unknown.exit_code == 2
+    assert "The pool has no stranger: of an account that is gone, give the sub." in unknown.stderr

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from cognito_rules import paid_calls
+from cognito_rules.aws import function_aws
 from cognito_rules.effects import Effects
 from cognito_rules.enrichment import may_ask
 from cognito_rules.errors import StoreError
@@ -24,9 +25,11 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
         monkeypatch.setenv("PROFILES_TABLE", "profiles")
-        paid_calls._calls.cache_clear()
+        for made in (paid_calls._calls, function_aws):
+            made.cache_clear()
         yield server
-    paid_calls._calls.cache_clear()
+    for made in (paid_calls._calls, function_aws):
+        made.cache_clear()
 
 
 def test_a_call_is_counted_before_it_is_made(dynamodb: Server) -> None:

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from cognito_rules import ConfigurationError, UpstreamError, paid_calls
+from cognito_rules.aws import function_aws
 from cognito_rules.dynamodb_json import from_item
 from cognito_rules.errors import StoreError
 from cognito_rules.late_answers import EXPECT_SECONDS, NONCE_SECONDS, late_answers
@@ -234,10 +235,10 @@ LATER = {"use_webhook": True, "webhook_url": CALLBACKS}
 def tables(amazon: Server, aws_environment: pytest.MonkeyPatch) -> Iterator[Server]:
     aws_environment.setenv("SESSIONS_TABLE", "sessions")
     aws_environment.setenv("PROFILES_TABLE", "profiles")
-    for made in (late_answers, paid_calls._calls):
+    for made in (late_answers, paid_calls._calls, function_aws):
         made.cache_clear()
     yield amazon
-    for made in (late_answers, paid_calls._calls):
+    for made in (late_answers, paid_calls._calls, function_aws):
         made.cache_clear()
 
 
@@ -254,6 +255,7 @@ def test_fullcontact_may_call_later_and_is_known_by_what_it_is_told(
     base, _, nonce = sent.json()["webhookUrl"].rpartition("/")
     assert (base, len(nonce)) == (CALLBACKS, 43)
     assert operations(tables) == ["UpdateItem", "PutItem"]
+    assert tables.connections == 1
     put = tables.received[1]
     item = from_item(put.json()["Item"])
     assert item.pop("expires_at") == pytest.approx(time.time() + NONCE_SECONDS, abs=60)
