@@ -16,6 +16,7 @@ from cli.publication import Deployment, Publication, PublicationRefused
 from cli.stack import DEFAULT_STACK, DeployedStack, StackName
 from cli.terminal import err, out, print_json, stop, table_of
 from cognito_rules.chain import fingerprint, version_of
+from cognito_rules.manifest import catalogue
 
 chain = typer.Typer(help="Check, publish and roll back the chain document.", no_args_is_help=True)
 
@@ -55,8 +56,10 @@ def show(
         print_json({**_facts(live, text), "document": document})
         return
     if fingerprints:
+        rules = catalogue()
         for index, entry in enumerate(document.get("rules", [])):
-            print(f"{entry.get('id', entry['rule'])}={fingerprint(document, index)}")
+            pin = fingerprint(document, index, rules.get(entry["rule"]))
+            print(f"{entry.get('id', entry['rule'])}={pin}")
         return
     since = live.started_at.strftime("%Y-%m-%d %H:%M:%S %Z") if live.started_at else ""
     out.print(

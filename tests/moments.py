@@ -20,7 +20,7 @@ def ends_soon(seconds: float = SOON) -> Iterator[None]:
     assert time.monotonic() - began < seconds
 
 
-def wait_for[T](condition: Callable[[], T], *, seconds: float = 2 * SOON) -> T:
+def wait_for[T](condition: Callable[[], T | None], *, seconds: float = 2 * SOON) -> T:
     """Return what ``condition`` returns as soon as it is true; fail after ``seconds``.
 
     Between two looks a condition rests four times as long as it took, half a second at most: one

@@ -67,6 +67,7 @@ def access_token(
     budget: Budget,
     lifetime_seconds: float,
     renew: bool = False,
+    kept_as: str | None = None,
 ) -> AccessToken:
     """Return a token of the token endpoint, a kept one while it lasts.
 
@@ -76,6 +77,7 @@ def access_token(
         credentials again, once, when the service refuses those that are kept.
     lifetime_seconds : how long a token is kept whose answer has no ``expires_in``.
     renew : whether to get a new one in any case, for a service that just refused the kept one.
+    kept_as : tells it from another account's token of the same endpoint, whose URL it is else.
 
     Raises
     ------
@@ -83,7 +85,8 @@ def access_token(
         ``upstream_protocol`` for an answer without a token.
     SecretError : ``form`` cannot read a secret.
     """
-    kept = kept_token(endpoint.url, renew=renew)
+    name = endpoint.url if kept_as is None else kept_as
+    kept = kept_token(name, renew=renew)
     if kept is not None:
         return kept
     given = form(renew)
@@ -109,7 +112,7 @@ def access_token(
     seconds = facts.get("expires_in")
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
         seconds = lifetime_seconds
-    return keep_token(endpoint.url, AccessToken(text, facts), seconds)
+    return keep_token(name, AccessToken(text, facts), seconds)
 
 
 def kept_token(name: str, *, renew: bool = False) -> AccessToken | None:

@@ -34,6 +34,8 @@ MAX_ENTRIES = 10
 # The bus takes more today, a failure destination and some regions do not.
 MAX_DETAIL_BYTES = 200 * 1024
 
+# Items of others, which rules may write, could else tell every other rule what they like.
+_ANNOUNCING = ("login#", "signup#", "denied#", "deleted#")
 # What PutEvents says of an entry that no repetition makes good.
 _NEVER = frozenset({"InvalidArgument", "MalformedDetail"})
 
@@ -97,6 +99,8 @@ class Announcer:
                 self._set_aside(record, str(error))
 
     def _entries_of(self, record: dict[str, Any], text: str) -> Iterator[_Entry]:
+        if not record["dynamodb"]["Keys"]["pk"]["S"].startswith(_ANNOUNCING):
+            raise AnnouncementError("the item is none that announces")
         announcement = _parse(text)
         too_large: list[str] = []
         for part in _parts(announcement, too_large):

@@ -167,19 +167,34 @@ def canonical(document: Mapping[str, Any]) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
-def fingerprint(document: Mapping[str, Any], index: int) -> str:
-    """Return 16 hex digits for all that an entry of a document says, and for whom.
+def fingerprint(document: Mapping[str, Any], index: int, manifest: Manifest | None) -> str:
+    """Return 40 hex digits for all that an entry of a good document says, and for whom.
 
-    Of the applications only those count that the entry names, so that others may come and go.
+    Of what stands elsewhere in the document two things count, so that the rest may come and go: the
+    applications that the entry names, or those with metadata where its rule reads that of all; and
+    the ``region_override`` that holds for it. A version has fewer digits: here the same author must
+    not find two entries with the same ones, to have one pinned and publish the other.
+
+    ``manifest`` is that of the entry's rule, None where it is not known.
     """
     entry = document["rules"][index]
-    named = set(entry.get("when", {}).get("applications", ()))
-    applications = {
-        client_id: application
-        for client_id, application in document.get("applications", {}).items()
-        if application.get("name") in named
-    }
-    return version_of(canonical({"entry": entry, "applications": applications}))
+    said = {"entry": entry, "applications": _applications_of(document, entry, manifest)}
+    regions = document.get("region_override", {})
+    if manifest is not None and manifest.purpose in regions and "require_consent" not in entry:
+        said["region_override"] = regions[manifest.purpose]
+    return hashlib.sha256(canonical(said).encode()).hexdigest()[:40]
+
+
+def _applications_of(
+    document: Mapping[str, Any], entry: Mapping[str, Any], manifest: Manifest | None
+) -> dict[str, Any]:
+    """Return what the document says of the applications that an entry depends on."""
+    applications = document.get("applications", {}).items()
+    named = (entry.get("when") or {}).get("applications") or [EVERYONE]
+    if EVERYONE not in named:
+        return {key: told for key, told in applications if key in named or told["name"] in named}
+    reads = manifest is not None and manifest.can_read("client.metadata")
+    return {key: told for key, told in applications if reads and told.get("metadata")}
 
 
 def version_of(text: str) -> str:

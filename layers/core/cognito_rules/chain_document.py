@@ -135,8 +135,10 @@ class DocumentReader:
 
     def _refuse_missing(self, entries: list[Entry]) -> None:
         """Refuse a document without the entries that template.yaml requires, enforced for all."""
+        # What is malformed has no fingerprint, and is refused already.
+        is_sound = not self.problems
         for required in sorted(self.required):
-            entry_id, _, pinned = required.partition("=")
+            entry_id, is_pinned, pinned = required.partition("=")
             found = next((entry for entry in entries if entry.id == entry_id), None)
             if found is None:
                 self._refuse(_DOCUMENT, f"the entry {entry_id} is required (RequiredEntries)")
@@ -148,11 +150,14 @@ class DocumentReader:
                     "is required (RequiredEntries): it must be enforced for everybody",
                     "mode" if found.mode != "enforce" else "rollout",
                 )
-            elif pinned and (now := fingerprint(self.document, found.index)) != pinned:
-                self._refuse(
-                    place,
-                    f"is required as it was when RequiredEntries got {required}; it is {now} now",
-                )
+            elif is_pinned and is_sound:
+                now = fingerprint(self.document, found.index, found.manifest)
+                if now != pinned:
+                    self._refuse(
+                        place,
+                        f"is required as it was when RequiredEntries got {required}; it is {now} "
+                        "now",
+                    )
 
     def _choice(
         self, table: Mapping[str, Any], key: str, allowed: tuple[str, ...], where: _Place

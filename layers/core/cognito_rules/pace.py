@@ -2,8 +2,9 @@
 
 Whoever is above it is counted, by one transaction that marks the event as well, so that no copy of
 an event counts again. The first of them carries the count: its delivery waits for the end of the
-minute, closes it and tells. A carrier that fails is delivered again like any other event, so nobody
-is lost; a closed minute takes nobody any more, so nobody is told of twice.
+minute, closes it and tells. A carrier that fails is delivered again like any other event, so the
+count is lost only with its carrier's own message; a closed minute takes nobody any more, so nobody
+is told of twice.
 
 Items of ``profiles``: ``NOTES#<key>#<minute>`` and ``NOTES#<key>#<event id>``, without personal
 data, which DynamoDB deletes when no dead letter can be sent back any more.

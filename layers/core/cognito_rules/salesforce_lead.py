@@ -191,26 +191,40 @@ def _record(login: Login, answers: Mapping[str, Mapping[str, Any]]) -> dict[str,
 
 
 def _mapped(login: Login) -> dict[str, Any]:
-    return {field: login.at(path, None) for field, path in login.configuration["fields"].items()}
+    return {
+        field: _plain(login.at(path, None)) for field, path in login.configuration["fields"].items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a text or number; None for what Salesforce refuses, as people's metadata may hold."""
+    if isinstance(value, str):
+        return value.strip()
+    return value if isinstance(value, (int, float)) else None
 
 
 def _known_names(login: Login) -> dict[str, Any]:
     """Return first and last name where both are the person's own, and no guess."""
-    user = login.user
-    return {"FirstName": user.given_name, "LastName": user.family_name} if user.family_name else {}
+    first, last = _own_names(login)
+    return {"FirstName": first, "LastName": last} if last else {}
+
+
+def _own_names(login: Login) -> tuple[str, str]:
+    return (login.user.given_name or "").strip(), (login.user.family_name or "").strip()
 
 
 def _names(login: Login) -> tuple[str, str]:
     """Return first and last name; Salesforce takes nobody without a last name."""
     user = login.user
-    if user.family_name:
-        return user.given_name or "", user.family_name
+    given, family = _own_names(login)
+    if family:
+        return given, family
     email = user.email or ""
     words = "" if user.name == email or "@" in (user.name or "") else user.name or ""
     *first, last = words.split() or [""]
-    if last and last != user.given_name:
-        return user.given_name or " ".join(first), last
-    return user.given_name or "", email.partition("@")[0] or UNKNOWN_NAME
+    if last and last != given:
+        return given or " ".join(first), last
+    return given, email.partition("@")[0] or UNKNOWN_NAME
 
 
 def _description(login: Login, answers: Mapping[str, Mapping[str, Any]]) -> str:
@@ -238,9 +252,8 @@ def _fitting_all(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fitting(field: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return value.strip()[: LENGTHS.get(field, 255)].rstrip()
+    text = str(value) if field in LENGTHS else value
+    return text.strip()[: LENGTHS.get(field, 255)].rstrip() if isinstance(text, str) else text
 
 
 def _send(

@@ -15,6 +15,7 @@ CATALOGUE = {
         a_manifest("enricher", writes=["user.user_metadata"]),
         a_manifest("namer", stage="token", writes=["id_token.claims", "access_token.claims"]),
         a_manifest("scoper", stage="token", writes=["access_token.scopes"]),
+        a_manifest("reader", reads=["client.metadata"]),
         a_manifest("teller", stage="after_login"),
         a_manifest(
             "refresher",

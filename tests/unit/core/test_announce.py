@@ -241,6 +241,29 @@ def test_a_malformed_announcement_is_set_aside_and_blocks_nobody(bus: Bus, malfo
     assert [detail["id"] for detail in bus.details] == ["L1", "L3"]
 
 
+@pytest.mark.parametrize("key", ["webhook#1", "CAPTURE#1", "decision#1", "answered#L1#a", "x"])
+def test_an_item_that_a_rule_may_write_announces_nothing(bus: Bus, key: str) -> None:
+    bus.expects_dead_letter()
+    forged = a_record(1, an_announcement("L1", type="UserDeleted"))
+    forged["dynamodb"]["Keys"]["pk"]["S"] = key
+
+    assert bus.handle(forged) == []
+
+    assert bus.calls == []
+    bus.sqs_stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("kind", ["login", "signup", "denied", "deleted"])
+def test_a_login_a_sign_up_a_denial_and_a_deletion_are_announced(bus: Bus, kind: str) -> None:
+    bus.takes(1)
+    record = a_record(1, an_announcement("L1"))
+    record["dynamodb"]["Keys"]["pk"]["S"] = f"{kind}#p#u#c"
+
+    assert bus.handle(record) == []
+
+    assert len(bus.entries) == 1
+
+
 def test_what_was_set_aside_is_told_with_its_place_in_the_stream(bus: Bus) -> None:
     bus.expects_dead_letter()
 

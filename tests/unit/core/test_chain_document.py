@@ -370,44 +370,105 @@ def test_a_document_with_its_required_entries_is_taken() -> None:
 
 
 DOOR = {"rule": "guard", "id": "door", "when": {"applications": ["wiki"]}}
-WIKI: dict[str, Any] = {"applications": {"abc": {"name": "wiki"}}, "rules": [DOOR]}
-PINNED = f"door={fingerprint(WIKI, 0)}"
+BY_ID = {**DOOR, "when": {"applications": ["abc"]}}
+READER = {"rule": "reader", "id": "door"}
+TELLER = {"rule": "teller", "id": "door"}
+WIKI: dict[str, Any] = {"applications": {"abc": {"name": "wiki"}}}
+GOLD = {"applications": {"abc": {"name": "wiki", "metadata": {"tier": "gold"}}}}
+SHOP = {"applications": {**WIKI["applications"], "def": {"name": "shop"}}}
+# Where else who is told would have to agree.
+NOBODY = {"region_override": {"security": {"opt_in": ["EEA"], "elsewhere": "opt_in"}}}
+
+
+def pin(document: dict[str, Any], index: int = 0) -> str:
+    entry = document["rules"][index]
+    return f"door={fingerprint(document, index, CATALOGUE[entry['rule']])}"
 
 
 @pytest.mark.parametrize(
-    "changed",
+    ("entry", "changed"),
     [
-        pytest.param({"rules": [{**DOOR, "rule": "enricher"}]}, id="another rule"),
-        pytest.param({"rules": [{**DOOR, "when": EVERYBODY}]}, id="for others"),
-        pytest.param({"rules": [{**DOOR, "runs_on_refresh": False}]}, id="at fewer logins"),
-        pytest.param({"applications": {"def": {"name": "wiki"}}}, id="an application renamed"),
+        pytest.param(DOOR, {"rules": [{**DOOR, "rule": "enricher"}]}, id="another rule"),
+        pytest.param(DOOR, {"rules": [{**DOOR, "when": EVERYBODY}]}, id="for others"),
+        pytest.param(DOOR, {"rules": [{**DOOR, "runs_on_refresh": False}]}, id="at fewer logins"),
+        pytest.param(
+            DOOR, {"applications": {"def": {"name": "wiki"}}}, id="an application renamed"
+        ),
+        pytest.param(BY_ID, GOLD, id="another metadata of an application that is named by its id"),
+        pytest.param(READER, GOLD, id="another metadata that the rule reads of every application"),
+        pytest.param(TELLER, NOBODY, id="another consent by country"),
     ],
 )
-def test_a_pinned_entry_is_refused_once_it_says_something_else(changed: dict[str, Any]) -> None:
-    document = WIKI | changed
-    now = fingerprint(document, 0)
+def test_a_pinned_entry_is_refused_once_it_says_something_else(
+    entry: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    pinned = pin(WIKI | {"rules": [entry]})
+    document = WIKI | {"rules": [entry]} | changed
+    now = pin(document)
 
     with pytest.raises(ChainError) as refused:
-        Chain.parse(document, CATALOGUE, required=[PINNED])
+        Chain.parse(document, CATALOGUE, required=[pinned])
 
     [found] = refused.value.problems
     assert found.startswith("entry door: is required as it was")
-    assert found.endswith(f"{PINNED}; it is {now} now")
-    assert Chain.parse(document, CATALOGUE, required=[f"door={now}"]).entries
+    assert found.endswith(f"{pinned}; it is {now.removeprefix('door=')} now")
+    assert Chain.parse(document, CATALOGUE, required=[now]).entries
 
 
-def test_a_pinned_entry_stays_while_others_change() -> None:
-    others = {"applications": {**WIKI["applications"], "def": {"name": "shop"}}}
-    document = {**others, "rules": [{"rule": "enricher"}, DOOR]}
+@pytest.mark.parametrize(
+    ("entry", "changed"),
+    [
+        pytest.param(DOOR, SHOP | {"rules": [{"rule": "enricher"}, DOOR]}, id="entries and others"),
+        pytest.param(DOOR, NOBODY, id="consent, which a guard needs none of"),
+        pytest.param({**TELLER, "require_consent": "off"}, NOBODY, id="consent, which it settles"),
+        pytest.param(READER, SHOP, id="applications without metadata"),
+        pytest.param(TELLER, GOLD, id="metadata that its rule does not read"),
+    ],
+)
+def test_a_pinned_entry_stays_while_others_change(
+    entry: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    document = WIKI | {"rules": [entry]}
 
-    assert len(Chain.parse(document, CATALOGUE, required=[PINNED]).entries) == 2
+    assert Chain.parse(document | changed, CATALOGUE, required=[pin(document)]).entries
 
 
 def test_a_pinned_entry_must_be_enforced_all_the_same() -> None:
     document = WIKI | {"rules": [{**DOOR, "mode": "shadow"}]}
 
     with pytest.raises(ChainError, match="enforced for everybody"):
-        Chain.parse(document, CATALOGUE, required=[f"door={fingerprint(document, 0)}"])
+        Chain.parse(document, CATALOGUE, required=[pin(document)])
+
+
+def test_an_entry_is_pinned_by_a_fingerprint_and_not_by_its_absence() -> None:
+    with pytest.raises(ChainError, match="is required as it was"):
+        Chain.parse(WIKI | {"rules": [DOOR]}, CATALOGUE, required=["door="])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"rules": [{**DOOR, "when": "wiki"}]}, id="when"),
+        pytest.param({"rules": [{**DOOR, "when": {"applications": [["wiki"]]}}]}, id="names"),
+        pytest.param({"applications": {"abc": "wiki"}}, id="an application"),
+        pytest.param(
+            {"rules": [{**DOOR, "configuration": {"since": date(2026, 1, 1)}}]}, id="TOML"
+        ),
+    ],
+)
+def test_a_pinned_entry_that_is_malformed_is_refused_like_any_other(
+    changed: dict[str, Any],
+) -> None:
+    document = WIKI | {"rules": [DOOR]}
+
+    with pytest.raises(ChainError):
+        Chain.parse(document | changed, CATALOGUE, required=[pin(document)])
+
+
+def test_a_condition_of_nothing_is_none() -> None:
+    document = {"rules": [{"rule": "enricher", "id": "door", "when": None}]}
+
+    assert Chain.parse(document, CATALOGUE, required=[pin(document)]).entries
 
 
 def test_a_document_that_could_not_be_kept_is_refused() -> None:

@@ -125,10 +125,13 @@ def test_a_throttle_is_tried_again_once(invoker: RuleInvoker, amazon: Server) ->
     assert invoker.invoke("rule", REQUEST, 1.0) == answer(CLAIM)
 
 
-def test_a_throttle_is_not_tried_again_without_time(invoker: RuleInvoker, amazon: Server) -> None:
+def test_a_throttle_is_not_tried_again_without_time(
+    invoker: RuleInvoker, amazon: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cognito_rules.executors._THROTTLE_PAUSE", (SOON, SOON))
     amazon.replies = [Reply(429)]
 
-    response = invoker.invoke("rule", REQUEST, 0.02)
+    response = invoker.invoke("rule", REQUEST, SOON)
 
     assert response["fault"]["code"] == "throttled"
     assert len(amazon.received) == 1

@@ -81,6 +81,7 @@ def test_a_token_is_kept_for_the_next_person(org: Server) -> None:
         pytest.param({"name": "Ann", "given_name": "Ann"}, "Ann", "ann", id="a first name only"),
         pytest.param({"name": " "}, None, "ann", id="a name of nothing"),
         pytest.param({}, None, "ann", id="no name"),
+        pytest.param({"family_name": " ", "given_name": " "}, None, "ann", id="names of nothing"),
         pytest.param({"family_name": "D" * 90}, None, "D" * 80, id="a name that is too long"),
     ],
 )
@@ -103,6 +104,23 @@ def test_what_is_known_of_a_person_is_there_to_act_on(org: Server) -> None:
         "Company": "Acme",
         "Country": "PT",
     }
+
+
+@pytest.mark.parametrize(
+    ("company", "sent"),
+    [
+        pytest.param({"name": "Acme"}, LEAD["Company"], id="an object"),
+        pytest.param(["Acme"], LEAD["Company"], id="a list"),
+        pytest.param("  ", LEAD["Company"], id="a text of nothing"),
+        pytest.param(42, "42", id="a number"),
+    ],
+)
+def test_what_people_put_into_their_metadata_is_no_reason_to_refuse_them(
+    org: Server, company: Any, sent: str
+) -> None:
+    rule.decide(lead(org, user=USER | {"user_metadata": {"company": company}}))
+
+    assert sent_to(org)[0].json() == LEAD | {"Company": sent}
 
 
 def test_more_fields_and_another_object(org: Server) -> None:

@@ -18,7 +18,7 @@ from functions.create_lead_salesforce.app import rule
 from tests.deliveries import a_delivery, differences, facts_of, with_rotated
 from tests.loopback import Received, Reply, Server, reply, serving
 from tests.pool_tokens import private_key, private_pem
-from tests.unit.rules.salesforce_org import CREATED, KNOWN, TOKEN, org, sent_to, their_session
+from tests.unit.rules.salesforce_org import CREATED, KNOWN, TOKEN, lead, org, sent_to, their_session
 
 __all__ = ["org", "their_session"]  # fixtures
 
@@ -136,6 +136,20 @@ def test_a_token_is_signed_for_once(org: Server, kms: Kms) -> None:
     rule.decide(signed_lead(org))
 
     assert (len(kms.server.received), len(sent_to(org))) == (1, 2)
+
+
+def test_a_token_is_not_that_of_an_entry_with_the_clients_secret(org: Server, kms: Kms) -> None:
+    org.replies = [TOKEN, CREATED, TOKEN, CREATED]
+    rule.decide(lead(org))
+
+    rule.decide(signed_lead(org))
+
+    grants = [
+        dict(parse_qsl(sent.body.decode()))["grant_type"]
+        for sent in org.received
+        if sent not in sent_to(org)
+    ]
+    assert grants == ["client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"]
 
 
 def test_a_user_that_was_replaced_is_read_again(org: Server, kms: Kms) -> None:
