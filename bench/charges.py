@@ -128,7 +128,11 @@ def _counted(server: loopback.Loopback, function: LoginFunction, *, refresh: boo
 
 def _announced(announcement: str) -> tuple[Row, str]:
     """Return what announce makes of one login, and the event that it puts on the bus."""
-    images = {"NewImage": {"announcement": {"S": announcement}}, "SequenceNumber": "1", "Keys": {}}
+    images = {
+        "Keys": {"pk": {"S": "login#pool#event#client"}},
+        "NewImage": {"announcement": {"S": announcement}},
+        "SequenceNumber": "1",
+    }
     bus = Bus()
     with _log() as log:
         Announcer(cast(Any, bus), "bus").handle({"Records": [{"dynamodb": images}]})

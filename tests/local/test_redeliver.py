@@ -70,7 +70,11 @@ def announce(stack: QueuesStack, event_id: str, user_id: str, occurred_at: str) 
         event_id=event_id,
         occurred_at=occurred_at,
     )
-    images = {"NewImage": {"announcement": {"S": announcement.text}}, "SequenceNumber": "1"}
+    images = {
+        "Keys": {"pk": {"S": f"login#pool#{event_id}#client"}},
+        "NewImage": {"announcement": {"S": announcement.text}},
+        "SequenceNumber": "1",
+    }
     announcer = Announcer(stack.aws.client("events"), stack.outputs["EventBus"])
     assert announcer.handle({"Records": [{"dynamodb": images}]}) == {"batchItemFailures": []}
 
