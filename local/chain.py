@@ -113,11 +113,20 @@ def await_chain(
 
     These are the outputs that name the functions, the login function among them.
     The first call of an environment may end before AppConfig answers on a busy machine, and then
-    the chain before decides it. An event that says nothing is refused, whatever the chain.
+    the chain before decides it. An event that says nothing is refused, whatever the chain. Whoever
+    got no answer at all asks again in a minute only, and gives way to another environment.
+
+    Raises
+    ------
+    TimeoutError : the chain does not decide after a minute.
     """
-    client, ends = aws.client("lambda"), time.monotonic() + 20
+    client, began = aws.client("lambda"), time.monotonic()
+    restarted = began
     wanted = canonical(tomllib.loads(document))
-    while time.monotonic() < ends:
+    while (now := time.monotonic()) < began + 60:
+        if now > restarted + 5:
+            _restart_all(aws, outputs, triggers)
+            restarted = now
         for output in triggers:
             client.invoke(FunctionName=outputs[output], Payload=b"{}")
         # Where the login function keeps a chain once it decides.
@@ -127,3 +136,4 @@ def await_chain(
         if kept.get("Item", {}).get("document", {}).get("S") == wanted:
             return
         time.sleep(0.05)
+    raise TimeoutError("The chain was published, and the login function does not take it over.")
