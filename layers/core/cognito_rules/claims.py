@@ -15,6 +15,8 @@ from cognito_rules.errors import ConfigurationError
 # API Gateway takes 10,240 bytes for all headers together; three tokens must fit in them.
 MAX_CLAIM_BYTES = 6 * 1024
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 PROTECTED_CLAIMS = frozenset(
     {
         *("acr", "amr", "at_hash", "aud", "auth_time", "azp", "client_id", "device_key"),
@@ -81,4 +83,4 @@ def is_retired_namespace(namespace: str) -> bool:
 
 def claim_size(name: str, value: Any) -> int:
     """Return how many bytes a claim adds to the token's JSON."""
-    return len(json.dumps({name: value}, ensure_ascii=False, separators=(",", ":")).encode()) - 1
+    return len(_encode({name: value}).encode()) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 
@@ -11,8 +12,12 @@ def normalise_email(address: Any) -> str | None:
     White space around it and one dot at the domain's end are dropped; a domain in other scripts
     is converted by IDNA. Source: RFC 5321 (domains have no case), RFC 3490.
     """
-    if not isinstance(address, str):
-        return None
+    return _normalised(address) if isinstance(address, str) else None
+
+
+# Rules compare lists of addresses at each login, and IDNA is slow.
+@lru_cache(maxsize=1024)
+def _normalised(address: str) -> str | None:
     local, _, domain = address.strip().rpartition("@")
     domain = domain.lower().removesuffix(".")
     if not local or not domain or any(character.isspace() for character in local + domain):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from cognito_rules.errors import ManifestError
@@ -194,17 +195,20 @@ def project(facts: Facts, reads: Iterable[Read]) -> tuple[Facts, list[str]]:
     return view, unknown
 
 
-def _leaves(path: Path) -> Iterable[Path]:
+@cache
+def _leaves(path: Path) -> tuple[Path, ...]:
     if path == EVERYTHING:
-        return [(section, field) for section, fields in FIELDS.items() for field in fields]
+        return tuple((section, field) for section, fields in FIELDS.items() for field in fields)
     if len(path) == 1:
-        return [(path[0], field) for field in FIELDS[path[0]]]
+        return tuple((path[0], field) for field in FIELDS[path[0]])
     return (path,)
 
 
 def _copy_field(facts: Facts, path: Path, view: Facts, unknown: list[str]) -> None:
-    section, field, *key = path
-    target = view.setdefault(section, {})
+    section, field = path[0], path[1]
+    target = view.get(section)
+    if target is None:
+        target = view[section] = {}
     source = facts.get(section)
     if source is None or field not in source:
         if field not in target:
@@ -212,10 +216,11 @@ def _copy_field(facts: Facts, path: Path, view: Facts, unknown: list[str]) -> No
             unknown.append(f"{section}.{field}")
         return
     value = source[field]
-    if not key:
+    if len(path) == 2:
         target[field] = copy_json(value) if isinstance(value, _CONTAINERS) else value
         return
     if not isinstance(target.get(field), dict):
         target[field] = {}
-    if isinstance(value, dict) and key[0] in value:
-        target[field][key[0]] = copy_json(value[key[0]])
+    key = path[2]
+    if isinstance(value, dict) and key in value:
+        target[field][key] = copy_json(value[key])

@@ -25,6 +25,8 @@ def problem_of(value: Any) -> str | None:
     """Return why ``value`` is no JSON value that can be passed on, or None."""
     if isinstance(value, (bool, int)) or (isinstance(value, str) and value.isascii()):
         return None  # what most claims are
+    if type(value) is list and all(type(item) is str and item.isascii() for item in value):
+        return None  # groups, roles and the like
     if not _has_levels(value, MAX_LEVELS):
         return f"must not be nested in more than {MAX_LEVELS} levels"
     try:

@@ -95,6 +95,11 @@ class _Runner:
         self.check_answer = check_answer
         self.expires: dict[int, float] = {}
         self.records: dict[int, Record] = {}
+        # Remote rules first: they work while inline ones use this thread. Shadows last.
+        self.ranks = [
+            (step.is_shadow, step.entry.placement == "inline", index)
+            for index, step in enumerate(run.plan.steps)
+        ]
 
     def loop(self) -> Outcome:
         while True:
@@ -117,12 +122,9 @@ class _Runner:
         progressed = True
         while progressed:
             progressed = False
-            # Remote rules first: they work while inline ones use this thread. Shadows last.
-            ready = sorted(
-                self.run.ready(), key=lambda i: (self._step(i).is_shadow, self._is_inline(i), i)
-            )
-            for index in ready:
-                if not self._is_inline(index) and not self._has_place(index):
+            for index in sorted(self.run.ready(), key=self.ranks.__getitem__):
+                _, is_inline, _ = self.ranks[index]
+                if not is_inline and not self._has_place(index):
                     continue
                 if self._start(index):
                     progressed = True
@@ -136,19 +138,17 @@ class _Runner:
         shadows = sum(self._step(other).is_shadow for other in self.expires)
         return not self._step(index).is_shadow and len(self.expires) - shadows < MAX_AT_ONCE
 
-    def _is_inline(self, index: int) -> bool:
-        return bool(self._step(index).entry.placement == "inline")
-
     def _start(self, index: int) -> bool:
         """Start a step; return whether it is already answered."""
-        entry = self._step(index).entry
+        step = self._step(index)
+        entry = step.entry
         moment = self.executor.now()
         self.records[index] = Record(
             entry.id,
             entry.manifest.name,
             start_ms=self._ms(moment),
             placement=entry.placement,
-            is_shadow=self._step(index).is_shadow,
+            is_shadow=step.is_shadow,
         )
         self.run.started(index)
         missing = self.run.missing_context(index)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from cognito_rules.call import Call
@@ -71,7 +72,8 @@ class Tracer:
         if self._stack:
             counts = _counts(call, record)
             record |= {"Stack": self._stack, "Duration": record["duration_ms"], **counts}
-            record["_aws"] = self._metrics(record, ["Stack"], ["Duration", *counts])
+            declared = _declared(["Stack"], ["Duration", *counts])
+            record["_aws"] = {"Timestamp": record["started_at"], "CloudWatchMetrics": declared}
         log_record("login decided", record, failed=failed)
         if self._stack and self._of_rules and call.outcome is not None:
             for line in self._rule_lines(record["started_at"], call.outcome.records):
@@ -112,18 +114,6 @@ class Tracer:
         record["phases"] = list(_phases(call, ended))
         return record
 
-    def _metrics(self, record: Mapping[str, Any], dimensions: list[str], names: Any) -> Any:
-        return {
-            "Timestamp": record["started_at"],
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": NAMESPACE,
-                    "Dimensions": [dimensions],
-                    "Metrics": [{"Name": name, "Unit": _unit(name)} for name in names],
-                }
-            ],
-        }
-
     def _rule_lines(self, at: int, records: list[Record]) -> Iterator[str]:
         """Yield the metrics of each rule that ran, once for all its entries."""
         rules: dict[str, dict[str, Any]] = {}
@@ -137,9 +127,24 @@ class Tracer:
             for name in _counts_of(record):
                 counted[name] = counted.get(name, 0) + 1
         for rule, counted in rules.items():
-            line = {"Stack": self._stack, "Rule": rule, **counted}
-            line["_aws"] = self._metrics({"started_at": at}, ["Stack", "Rule"], counted)
-            yield json.dumps(line, separators=(",", ":"))
+            # A line for each rule of each login, made of names and numbers: no encoder needs to
+            # look at them again.
+            of_rule = f'"Stack":"{self._stack}","Rule":"{rule}"'
+            numbers = ",".join(f'"{name}":{value}' for name, value in counted.items())
+            declared = _declared_by_rule(tuple(counted))
+            told = f'{{"Timestamp":{at},"CloudWatchMetrics":{declared}}}'
+            yield f'{{{of_rule},{numbers},"_aws":{told}}}'
+
+
+def _declared(dimensions: list[str], names: Iterable[str]) -> list[dict[str, Any]]:
+    """Return how CloudWatch is to read the metrics ``names`` of a line."""
+    metrics = [{"Name": name, "Unit": _unit(name)} for name in names]
+    return [{"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics}]
+
+
+@cache
+def _declared_by_rule(names: tuple[str, ...]) -> str:
+    return json.dumps(_declared(["Stack", "Rule"], names), separators=(",", ":"))
 
 
 def _unit(name: str) -> str:
