@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from cognito_rules.dynamodb_json import from_item
 from local.sign_in import App
 from local.stack import Person, Stack
 from tests.local.stack.commands import run
 from tests.local.stack.conftest import CHAIN, STAFF
 from tests.local.stack.outside import about, consent, put_secrets, stack_name
+from tests.local.stack.tables import items_of
 from tests.loopback import Reply, Server, reply
 from tests.moments import wait_for
 
@@ -52,8 +52,8 @@ def chain(stack: Stack, vendors: Server) -> Iterator[None]:
 
 def kept(stack: Stack, person: Person) -> dict[str, Any]:
     """Return what the profiles table holds of a person, by key."""
-    found = stack.aws.client("dynamodb").scan(TableName=stack.outputs["ProfilesTable"])["Items"]
-    return {item["pk"]: item for item in map(from_item, found) if person.user_id in item["pk"]}
+    found = items_of(stack, "ProfilesTable")
+    return {item["pk"]: item for item in found if person.user_id in item["pk"]}
 
 
 def test_whoever_is_forgotten_is_gone_here_and_there(

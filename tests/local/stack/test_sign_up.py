@@ -82,7 +82,8 @@ def test_somebody_else_is_refused_and_no_account_is_left(stack: Stack, app: App)
         "Code": "UserLambdaValidationException",
         "Message": REFUSED.format("Not with this address."),
     }
-    users = stack.aws.client("cognito-idp").list_users(UserPoolId=stack.pool_id)["Users"]
+    pages = stack.aws.client("cognito-idp").get_paginator("list_users")
+    users = [u for page in pages.paginate(UserPoolId=stack.pool_id) for u in page["Users"]]
     emails = [a["Value"] for user in users for a in user["Attributes"] if a["Name"] == "email"]
     assert not [email for email in emails if email.endswith(domain)]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from cognito_rules.dynamodb_json import from_item
 from local.server import EmbeddedAws
 from local.sign_in import App
 from local.stack import Person, Stack
+from tests.local.stack.tables import items_of
 
 Configure = Callable[..., object]
 NewPerson = Callable[..., Person]
@@ -20,12 +20,9 @@ NewPerson = Callable[..., Person]
 
 def announced(stack: Stack, person: Person) -> list[dict[str, Any]]:
     """Return the committed logins of somebody."""
-    items = stack.aws.client("dynamodb").scan(
-        TableName=stack.outputs["SessionsTable"], ConsistentRead=True
-    )["Items"]
     return [
         item
-        for item in map(from_item, items)
+        for item in items_of(stack, "SessionsTable")
         if item["pk"].startswith("login#") and person.user_id in item["pk"]
     ]
 
