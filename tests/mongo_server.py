@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import bson
+
+from tests.tcp_server import TcpServer
 
 _HEADER = struct.Struct("<iiii")
 _OP_REPLY, _OP_QUERY, _OP_MSG = 1, 2004, 2013
@@ -31,7 +32,7 @@ _HELLO = {
 }
 
 
-class MongoServer:
+class MongoServer(TcpServer):
     """Give it documents; ``failure`` is a find's answer instead, ``delay`` seconds come before it.
 
     ``uri`` is where it listens, ``finds`` are the commands that came, ``connections`` how many
@@ -41,37 +42,10 @@ class MongoServer:
     def __init__(self) -> None:
         self.documents: list[dict[str, Any]] = []
         self.failure: dict[str, Any] | None = None
-        self.delay = 0.0
-        self._closing = threading.Event()
         self.drops = False
         self.finds: list[dict[str, Any]] = []
-        self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        port = self._listener.getsockname()[1]
-        self.uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def close(self) -> None:
-        """Close the listener and every connection, and wait for their threads."""
-        self._closing.set()
-        for connection in (self._listener, *self._open):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        for thread in self._threads:
-            thread.join()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                self._open.append(connection)
-                thread = threading.Thread(target=self._serve, args=(connection,))
-                self._threads.append(thread)
-                thread.start()
+        super().__init__()
+        self.uri = f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
 
     def _serve(self, connection: socket.socket) -> None:
         # A client that goes away in the middle is what some tests are about.

@@ -9,10 +9,11 @@ import contextlib
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.tcp_server import TcpServer
 
 _HEADER = struct.Struct(">BBHHBB")
 _RPC, _REPLY, _LOGIN, _PRELOGIN = 3, 4, 16, 18
@@ -32,7 +33,7 @@ class Query:
     values: dict[str, str]
 
 
-class SqlServer:
+class SqlServer(TcpServer):
     """Give it rows; ``error`` is an error number instead, ``delay`` seconds come before an answer.
 
     ``queries`` came, ``logins`` are users who tried, ``connections`` how many clients there were.
@@ -41,47 +42,20 @@ class SqlServer:
     def __init__(self, certificate: Path, password: str) -> None:
         self.rows: list[str | None] = []
         self.error = 0
-        self.delay = 0.0
-        self._closing = threading.Event()
         self.drops = 0  # so many queries lose their connection
         self.queries: list[Query] = []
         self.logins: list[str] = []
-        self.connections = 0
         self._password = password
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(certificate)
         self._tls.maximum_version = ssl.TLSVersion.TLSv1_2  # what can begin inside of packets
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def close(self) -> None:
-        """Close the listener and every connection, and wait for their threads."""
-        self._closing.set()
-        for connection in (self._listener, *self._open):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        for thread in self._threads:
-            thread.join()
+        super().__init__()
 
     def forget_connections(self) -> None:
         """Close what clients keep open."""
         for connection in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                self._open.append(connection)
-                thread = threading.Thread(target=self._serve, args=(connection,))
-                self._threads.append(thread)
-                thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
         # A client that goes away in the middle is what some tests are about.
